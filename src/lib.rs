@@ -1,0 +1,2 @@
+//! Portcullis: the front door (ingress) and the back door (egress) of a
+//! self-hosted AI-agent gateway.
