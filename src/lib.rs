@@ -1,5 +1,6 @@
 //! Portcullis: the front door (ingress) and the back door (egress) of a
 //! self-hosted AI-agent gateway.
 
+pub mod admin;
 pub mod proxy;
 pub mod telemetry;
