@@ -2,5 +2,6 @@
 //! self-hosted AI-agent gateway.
 
 pub mod admin;
+pub mod demo;
 pub mod proxy;
 pub mod telemetry;

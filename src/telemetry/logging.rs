@@ -333,4 +333,47 @@ mod tests {
         }
         assert_eq!(line["decision"], "trusted_proxy_untrusted_source");
     }
+
+    #[test]
+    fn is_set_up_once_and_libraries_are_cut_off_before_they_format() {
+        let flusher = init(logging(LevelFilter::TRACE, AccessLog::Off)).unwrap();
+        assert_eq!(
+            tracing_log::log::max_level(),
+            tracing_log::log::LevelFilter::Warn
+        );
+        let again = init(logging(LevelFilter::TRACE, AccessLog::Off));
+        assert!(matches!(again, Err(LoggingError::AlreadySetUp)));
+        assert!(flusher.flush(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn an_access_line_allocates_nothing() {
+        let subscriber = tracing_subscriber::registry()
+            .with(targets(&logging(LevelFilter::INFO, AccessLog::On)))
+            .with(
+                tracing_subscriber::fmt::layer()
+                    .event_format(LogFormat::Json)
+                    .with_writer(io::sink),
+            );
+        let line = Access {
+            request_id: "0af7651916cd43dd8448eb211c80319c",
+            source: Some("10.0.0.1".parse().unwrap()),
+            client: Some("2001:db8::1".parse().unwrap()),
+            user: Some("nick@example.com"),
+            method: "POST",
+            path: "/v1/chat/completions",
+            status: 200,
+            decision: "permitted",
+            duration: Duration::from_micros(1500),
+            upstream_first_byte: Some(Duration::from_micros(1250)),
+            bytes_in: 1,
+            bytes_out: 2,
+            protocol: "HTTP/1.1",
+        };
+        tracing::subscriber::with_default(subscriber, || {
+            access(&line);
+            let counted = allocation_counter::measure(|| access(&line));
+            assert_eq!(counted.count_total, 0);
+        });
+    }
 }
