@@ -1,2 +1,7 @@
 //! Portcullis: the front door (ingress) and the back door (egress) of a
 //! self-hosted AI-agent gateway.
+
+pub mod admin;
+pub mod demo;
+pub mod proxy;
+pub mod telemetry;
