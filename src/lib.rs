@@ -1,4 +1,6 @@
 //! Portcullis: the front door (ingress) and the back door (egress) of a
 //! self-hosted AI-agent gateway.
 
+pub mod config;
+pub mod policy;
 pub mod secrets;

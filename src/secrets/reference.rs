@@ -110,18 +110,16 @@ impl SecretInput {
 }
 
 impl SecretSource {
-    /// Every source, as the config spells it.
+    /// Every source.
+    pub const ALL: [Self; 3] = [Self::Env, Self::File, Self::Exec];
+    /// Every source of [`SecretSource::ALL`], as the config spells it.
     pub const NAMES: [&'static str; 3] = ["env", "file", "exec"];
 
     /// Reads `env`, `file` or `exec`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "env" => Some(Self::Env),
-            "file" => Some(Self::File),
-            "exec" => Some(Self::Exec),
-            _ => None,
-        }
+        let at = Self::NAMES.iter().position(|name| *name == text)?;
+        Self::ALL.get(at).copied()
     }
 
     /// Checks an id against the grammar of its source.
