@@ -1,2 +1,4 @@
 //! Portcullis: the front door (ingress) and the back door (egress) of a
 //! self-hosted AI-agent gateway.
+
+pub mod policy;
