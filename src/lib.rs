@@ -2,5 +2,6 @@
 //! self-hosted AI-agent gateway.
 
 pub mod config;
+pub mod forwarded;
 pub mod policy;
 pub mod secrets;
