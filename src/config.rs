@@ -6,7 +6,6 @@
 
 mod admin;
 mod ceilings;
-mod cookies;
 mod credential;
 mod entry;
 mod gateway;
@@ -24,6 +23,7 @@ mod syntax;
 mod tls;
 mod trusted_proxy;
 mod upstream;
+mod upstream_url;
 mod users_file;
 mod walk;
 
@@ -32,7 +32,7 @@ use std::sync::OnceLock;
 use toml::de::DeTable;
 
 pub use admin::Admin;
-pub use credential::{CredentialFormat, UnsendableSecret, UpstreamCredential};
+pub use credential::{CredentialFormat, UpstreamCredential};
 pub use gateway::Gateway;
 pub use limits::Limits;
 pub use listen::Listen;
@@ -41,7 +41,8 @@ pub use problem::{InFile, Problem, Warning};
 pub use quantity::ByteSize;
 pub use tls::{MinTlsVersion, Tls, TlsKey};
 pub use trusted_proxy::{AllowUsersSource, ScopeRule, TrustedProxy};
-pub use upstream::{Upstream, UpstreamHost, UpstreamUrl};
+pub use upstream::Upstream;
+pub use upstream_url::{UpstreamHost, UpstreamUrl};
 pub use users_file::{UsersFileError, parse_users_file};
 
 use crate::policy::{AllowUsers, PolicyConfig};

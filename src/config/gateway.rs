@@ -115,10 +115,23 @@ pub(super) fn read_nets(
                 let Some((item, _)) = texts.get(error.index) else {
                     continue;
                 };
-                match error.problem {
-                    NetProblem::NotNet { .. } => item.refuse(walk, Shape::Address, NET),
-                    problem => walk.refuse(item.place(), format!("got {problem}, expected {NET}")),
-                }
+                let message = match error.problem {
+                    NetProblem::NotNet { .. } => {
+                        item.refuse(walk, Shape::Address, NET);
+                        continue;
+                    }
+                    NetProblem::HostBits { got, corrected } => {
+                        format!("got `{got}`, which has host bits set, expected `{corrected}`")
+                    }
+                    NetProblem::Zone { address } => {
+                        format!("got an address with a zone, expected `{address}`")
+                    }
+                    NetProblem::MappedTooWide { got } => format!(
+                        "got `{got}`, which is wider than all of IPv4, expected a prefix of 96 or \
+                         more, or the IPv4 network"
+                    ),
+                };
+                walk.refuse(item.place(), message);
             }
             None
         }

@@ -41,8 +41,11 @@ fn read_route(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<PublicRoute>
     if methods.len() != items.len() {
         return None;
     }
-    match PublicRoute::new(path?, methods, websocket, sources) {
-        Ok(route) => Some(route),
+    // A bad path doesn't hide what is wrong with the methods.
+    let stand_in = || RoutePath::parse("/-").expect("a plain path with one segment");
+    let has_path = path.is_some();
+    match PublicRoute::new(path.unwrap_or_else(stand_in), methods, websocket, sources) {
+        Ok(route) => has_path.then_some(route),
         Err(error) => {
             let entry = match error {
                 RouteError::Method(index) => items.get(index).unwrap_or(&methods_entry),

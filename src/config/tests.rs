@@ -4,10 +4,12 @@
 mod example;
 mod hidden;
 mod problems;
+mod refusals;
 
 use std::time::Duration;
 
 use super::*;
+use crate::forwarded::CookiePatterns;
 use crate::secrets::SecretInput;
 
 /// The least that holds, without a warning.
@@ -95,10 +97,7 @@ fn every_key_but_the_required_ones_has_a_default() {
         (vec![], vec![])
     );
     assert!(!proxy.allow_loopback && !proxy.allow_local_interface);
-    assert_eq!(
-        proxy.drop_cookies,
-        ["_oauth2_proxy*", "_pomerium*", "CF_Authorization"]
-    );
+    assert_eq!(proxy.drop_cookies, CookiePatterns::default());
     assert_eq!(admin.address, "127.0.0.1:9180".parse().unwrap());
     assert_eq!((admin.probe_address, admin.token), (None, None));
     assert_eq!(limits, Limits::default());
@@ -181,7 +180,10 @@ fn what_is_written_is_what_is_read() {
         .secrets
         .resolve(&credential.value, &environment)
         .unwrap();
-    assert_eq!(credential.format.apply(&secret).unwrap().expose(), "s3cret");
+    assert_eq!(
+        credential.format.apply(&secret).unwrap().expose(),
+        b"s3cret"
+    );
     assert_eq!(
         config.log,
         Log {
@@ -201,7 +203,9 @@ fn what_is_written_is_what_is_read() {
     assert_eq!(tls.client_ca_path, Some("/cca".into()));
     let source = &config.gateway.trusted_proxy.allow_users;
     assert!(matches!(source, AllowUsersSource::File(path) if path.as_os_str() == "/users"));
-    assert!(config.gateway.trusted_proxy.drop_cookies.is_empty());
+    let none: [&str; 0] = [];
+    let cookies = &config.gateway.trusted_proxy.drop_cookies;
+    assert_eq!(*cookies, CookiePatterns::parse(none).unwrap());
 
     let policy = config.policy_config(AllowUsers::only(["ann"]).unwrap());
     assert!(policy.trusted_proxies.contains("10.9.9.9".parse().unwrap()));
@@ -228,14 +232,14 @@ fn warns_of_what_is_allowed_and_unwise() {
     for (text, warning) in [
         (
             with("allowUsers = [\"nick@example.com\"]\n", ""),
-            "9:1: gateway.auth.trustedProxy: neither `allowUsers` nor",
+            "10:1: gateway.auth.trustedProxy: neither `allowUsers` nor",
         ),
         (
             with(
                 "[gateway.auth.trustedProxy.scopeCeilings]\n\"*\" = [\"operator.read\"]\n",
                 "",
             ),
-            "9:1: gateway.auth.trustedProxy: neither `scopeCeilings` nor `passScopes` is set",
+            "10:1: gateway.auth.trustedProxy: neither `scopeCeilings` nor `passScopes` is set",
         ),
         (
             with("10.0.0.1", "0.0.0.0/0"),
@@ -279,11 +283,11 @@ fn warns_of_what_is_allowed_and_unwise() {
         ),
         (
             with("\"*\"", "\"ann\" = []\n\"*\""),
-            "12:1: gateway.auth.trustedProxy.scopeCeilings: 1 of the entries",
+            "13:1: gateway.auth.trustedProxy.scopeCeilings: 1 of the entries",
         ),
         (
             and("[admin]\ntoken = \"$ecret\""),
-            "15:9: admin.token: begins with `$` but",
+            "16:9: admin.token: begins with `$` but",
         ),
     ] {
         let warnings = warnings(&text);
@@ -327,4 +331,40 @@ fn keys_are_learnt_from_their_readers() {
             "{section}"
         );
     }
+}
+
+#[test]
+fn a_hundred_thousand_networks_and_users_are_read_at_once() {
+    let nets: Vec<String> = (0..100_000u32)
+        .map(|number| {
+            format!(
+                "\"10.{}.{}.{}\"",
+                number >> 16,
+                (number >> 8) & 255,
+                number & 255
+            )
+        })
+        .collect();
+    let users: Vec<String> = (0..100_000)
+        .map(|number| format!("\"user{number}@x\""))
+        .collect();
+    let text =
+        with("\"10.0.0.1\"", &nets.join(",\n")).replace("\"nick@example.com\"", &users.join(",\n"));
+    let config = config(&text);
+    assert!(
+        config
+            .gateway
+            .trusted_proxies
+            .contains("10.1.134.159".parse().unwrap())
+    );
+    assert!(
+        !config
+            .gateway
+            .trusted_proxies
+            .contains("10.1.134.160".parse().unwrap())
+    );
+    let AllowUsersSource::Inline(users) = config.gateway.trusted_proxy.allow_users else {
+        panic!("not inline");
+    };
+    assert!(users.allows("user99999@x") && !users.allows("user100000@x"));
 }

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::ceilings;
-use super::cookies;
 use super::entry::Entry;
 use super::section::Section;
 use super::shape::Shape;
 use super::walk::Walk;
+use crate::forwarded::CookiePatterns;
 use crate::policy::{AllowUsers, FieldName, NameError, ScopeCeilings, UserListError};
 
 /// What the trusted proxies must say, and who may pass.
@@ -28,8 +28,9 @@ pub struct TrustedProxy {
     pub pass_headers: Vec<FieldName>,
     /// What becomes of `x-openclaw-scopes`.
     pub scopes: ScopeRule,
-    /// Names of cookies that the gateway must not see, `*` standing for anything.
-    pub drop_cookies: Vec<String>,
+    /// The cookies that the gateway must not see. Default: those of oauth2-proxy,
+    /// Pomerium and Cloudflare Access.
+    pub drop_cookies: CookiePatterns,
 }
 
 /// Where the list of allowed users is.
@@ -114,13 +115,15 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<Trusted
             Some(ScopeRule::Unset)
         }
     };
-    let drop_cookies = cookies::read(&drop_cookies, walk);
+    let drop_cookies = read_cookies(&drop_cookies, walk);
+    let allow_loopback = allow_loopback.boolean(walk).unwrap_or(false);
+    let allow_local_interface = allow_local_interface.boolean(walk).unwrap_or(false);
     Some(TrustedProxy {
         user_header: user_header?,
         required_headers,
         allow_users: allow_users_source?,
-        allow_loopback: allow_loopback.boolean(walk).unwrap_or(false),
-        allow_local_interface: allow_local_interface.boolean(walk).unwrap_or(false),
+        allow_loopback,
+        allow_local_interface,
         pass_headers,
         scopes: scopes?,
         drop_cookies,
@@ -150,6 +153,28 @@ fn read_names(
     names
 }
 
+fn read_cookies(entry: &Entry<'_>, walk: &mut Walk<'_>) -> CookiePatterns {
+    let name = "a cookie's name, `*` standing for anything";
+    let Some(items) = entry.items(walk, "an array of cookies' names") else {
+        return CookiePatterns::default();
+    };
+    let texts: Vec<(&Entry<'_>, &str)> = items
+        .iter()
+        .filter_map(|item| Some((item, item.text(walk, Shape::Hidden, name)?)))
+        .collect();
+    match CookiePatterns::parse(texts.iter().map(|(_, text)| text)) {
+        Ok(patterns) => patterns,
+        Err(errors) => {
+            for error in errors {
+                if let Some((item, _)) = texts.get(error.index) {
+                    item.refuse(walk, Shape::Hidden, name);
+                }
+            }
+            CookiePatterns::default()
+        }
+    }
+}
+
 fn read_users(
     users: &Entry<'_>,
     file: &Entry<'_>,
@@ -162,9 +187,7 @@ fn read_users(
             file.place(),
             "got a file beside `allowUsers`, expected one of the two",
         );
-        return None;
-    }
-    if file.is_present() {
+    } else if file.is_present() {
         return path.map(AllowUsersSource::File);
     }
     if !users.is_present() {
