@@ -431,8 +431,6 @@ mod tests {
             "accept-encoding",
             "accept-language",
             "user-agent",
-            "cache-control",
-            "content-type",
             "origin",
             "authorization",
             "sec-fetch-mode",
