@@ -6,7 +6,7 @@ mod files;
 mod server;
 mod upstream;
 
-pub use files::{certificates, expiry, private_key};
+pub use files::{certificates, expiry, private_key, read};
 pub use server::{MinVersion, ServerIdentity, server_config};
 pub use upstream::{UpstreamTrust, client_config, server_name};
 
@@ -48,14 +48,6 @@ pub enum TlsError {
         key: String,
         /// Where the chain came from.
         certificates: String,
-    },
-    /// The certificate is out of its time.
-    #[error("{origin}: the certificate expired at {at}")]
-    Expired {
-        /// The file.
-        origin: String,
-        /// Its `notAfter`.
-        at: String,
     },
     /// rustls refused the whole.
     #[error("TLS can't be set up: {0}")]

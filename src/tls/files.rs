@@ -5,6 +5,17 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::Path;
 
+/// The text of a PEM file.
+///
+/// # Errors
+/// [`TlsError::Unreadable`] where it can't be read as text.
+pub fn read(path: &Path) -> Result<String, TlsError> {
+    std::fs::read_to_string(path).map_err(|source| TlsError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })
+}
+
 /// All certificates of a PEM file, in its order.
 ///
 /// # Errors
