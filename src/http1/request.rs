@@ -112,6 +112,8 @@ pub fn parse<'a>(
         Some(0) => Version::Http10,
         _ => Version::Http11,
     };
+    // Before anything else: a CONNECT has a target of its own form.
+    check_method(request.method.unwrap_or(""))?;
     let line = Line {
         method: request.method.unwrap_or(""),
         target: request.path.unwrap_or(""),
@@ -136,12 +138,7 @@ fn reason(error: httparse::Error) -> &'static str {
 /// # Errors
 /// As [`parse`].
 pub fn check_line(method: &str, target: &str) -> Result<(), HeadError> {
-    if ["CONNECT", "TRACE", "TRACK"]
-        .iter()
-        .any(|refused| method.eq_ignore_ascii_case(refused))
-    {
-        return Err(HeadError::MethodNotAllowed);
-    }
+    check_method(method)?;
     if !target
         .bytes()
         .all(|byte| matches!(byte, b'!'..=b'~') && byte != b'#')
@@ -169,6 +166,17 @@ pub fn check_expect(value: &[u8]) -> Result<(), HeadError> {
         Ok(())
     } else {
         Err(HeadError::ExpectationFailed)
+    }
+}
+
+fn check_method(method: &str) -> Result<(), HeadError> {
+    let is_refused = ["CONNECT", "TRACE", "TRACK"]
+        .iter()
+        .any(|refused| method.eq_ignore_ascii_case(refused));
+    if is_refused {
+        Err(HeadError::MethodNotAllowed)
+    } else {
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use super::response::{AnswerFields, Http1Sink, ResponseSink, own_answer, write_f
 use super::serve::{Admission, Admitted, Next, RequestView, Served};
 use super::websocket::{self, Tunnel};
 use super::{ConnectionFacts, FrontDoor};
-use crate::drain::{DrainWatch, Phase};
+use crate::drain::DrainWatch;
 use crate::http1::body::{Decoder, Framing};
 use crate::http1::request::{self, FieldList};
 use crate::http1::response::RequestKind;
@@ -245,13 +245,6 @@ impl Connection {
         }
     }
 
-    fn persistence(&self, line: Line, door: &FrontDoor) -> Persistence {
-        match door.drain.phase() {
-            Phase::Running => line.persistence,
-            Phase::Draining | Phase::Closing => Persistence::Close,
-        }
-    }
-
     async fn exchange(
         &mut self,
         door: &FrontDoor,
@@ -259,7 +252,6 @@ impl Connection {
         mut admitted: Admitted,
         line: Line,
     ) -> After {
-        let persistence = self.persistence(line, door);
         let stall = snapshot.limits.body_stall_timeout;
         let mut body = RequestBody::Http1 {
             inbound: &mut self.inbound,
@@ -269,7 +261,8 @@ impl Connection {
         let mut sink = ResponseSink::Http1(Http1Sink::new(
             &mut self.writer,
             line.version,
-            persistence,
+            line.persistence,
+            &door.drain,
             stall,
         ));
         let forwarded = door

@@ -2,6 +2,7 @@
 //! ours, and how the body is framed for HTTP/1.1 and HTTP/2.
 
 use super::http2_stream::{Http2Answer, Http2Stream};
+use crate::drain::{Drain, Phase};
 use crate::http1::body::{Framing, LAST_CHUNK, write_chunk};
 use crate::http1::response::{RequestKind, ResponseHead};
 use crate::http1::{Persistence, Version, list_elements};
@@ -132,6 +133,7 @@ pub(super) struct Http1Sink<'a> {
     out: Vec<u8>,
     version: Version,
     persistence: Persistence,
+    drain: &'a Drain,
     chunked: bool,
     stall: Duration,
     bytes: u64,
@@ -142,6 +144,7 @@ impl<'a> Http1Sink<'a> {
         writer: &'a mut WriteHalf<Transport>,
         version: Version,
         persistence: Persistence,
+        drain: &'a Drain,
         stall: Duration,
     ) -> Self {
         Self {
@@ -149,6 +152,7 @@ impl<'a> Http1Sink<'a> {
             out: Vec::new(),
             version,
             persistence,
+            drain,
             chunked: false,
             stall,
             bytes: 0,
@@ -165,6 +169,9 @@ impl<'a> Http1Sink<'a> {
         let has_no_end = matches!(head.framing, Framing::Chunked | Framing::UntilClose);
         self.chunked = has_no_end && self.version == Version::Http11;
         if has_no_end && self.version == Version::Http10 {
+            self.persistence = Persistence::Close;
+        }
+        if self.drain.phase() != Phase::Running {
             self.persistence = Persistence::Close;
         }
         let out = &mut self.out;

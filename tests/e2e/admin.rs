@@ -23,7 +23,11 @@ async fn metrics_count_what_was_served_and_denied() {
     sidecar
         .send("GET / HTTP/1.1\r\nx-forwarded-proto: https\r\n")
         .await;
-    let text = String::from_utf8(get(&sidecar, "/metrics").await.body).unwrap();
+    // A request is counted once its answer is out, so a moment after it.
+    let mut text = String::new();
+    while !text.contains("outcome=\"denied\"") {
+        text = String::from_utf8(get(&sidecar, "/metrics").await.body).unwrap();
+    }
     for line in [
         "portcullis_requests_total{outcome=\"permitted\",status=\"200\"} 1",
         "portcullis_requests_total{outcome=\"denied\",status=\"401\"} 1",

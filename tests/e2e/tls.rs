@@ -175,8 +175,8 @@ async fn curl_sees_hsts_over_both_versions() {
     let port = sidecar.address.port();
     for version in ["--http1.1", "--http2"] {
         for (user, status) in [("nick@example.com", "200"), ("eve@example.com", "403")] {
-            let output = Command::new("curl")
-                .args(["-sS", "-D", "-", "-o", "/dev/null", version, "--cacert"])
+            let mut curl = Command::new("curl");
+            curl.args(["-sS", "-D", "-", "-o", "/dev/null", version, "--cacert"])
                 .arg(sidecar.certificate())
                 .args(["--resolve", &format!("claw.example.com:{port}:127.0.0.1")])
                 .args([
@@ -185,8 +185,12 @@ async fn curl_sees_hsts_over_both_versions() {
                     "-H",
                     "x-forwarded-proto: https",
                 ])
-                .arg(format!("https://claw.example.com:{port}/"))
-                .output()
+                .arg(format!("https://claw.example.com:{port}/"));
+            // The upstream runs on this thread: it must not be blocked.
+            let output = tokio::task::spawn_blocking(move || curl.output());
+            let output = output
+                .await
+                .unwrap()
                 .expect("curl is needed: `make test` installs it");
             let head = String::from_utf8(output.stdout)
                 .unwrap()
