@@ -59,7 +59,7 @@ impl Tour {
 
     fn curl(&self, address: SocketAddr, rest: &str) -> String {
         let certificate = self.certificate.display();
-        format!("curl -s --cacert {certificate} {rest} https://{address}/").replace("  ", " ")
+        format!("curl -si --cacert {certificate} {rest} https://{address}/").replace("  ", " ")
     }
 
     fn permitted(&self) -> Vec<Stop> {
@@ -78,7 +78,7 @@ impl Tour {
                 status: 200,
                 what: "server-sent events, each passed on as it comes".to_owned(),
                 command: format!(
-                    "curl -sN --cacert {certificate} {USER} {PROTO} https://{front}/events"
+                    "curl -siN --cacert {certificate} {USER} {PROTO} https://{front}/events"
                 ),
             },
             Stop {
@@ -88,7 +88,7 @@ impl Tour {
                     "(printf 'GET /echo HTTP/1.1\\r\\nHost: {front}\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n\
                      Sec-WebSocket-Version: 13\\r\\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\\r\\n\
                      X-Forwarded-User: nick@example.com\\r\\nX-Forwarded-Proto: https\\r\\n\\r\\n\
-                     \\201\\205\\0\\0\\0\\0hello'; sleep 1) | openssl s_client -quiet -CAfile {certificate} -connect {front} 2>/dev/null"
+                     \\201\\205\\0\\0\\0\\0hello'; sleep 1) | openssl s_client -quiet -no_ign_eof -CAfile {certificate} -connect {front} 2>/dev/null"
                 ),
             },
         ]

@@ -89,7 +89,7 @@ impl Setup {
         let folder = self.folder.path().display();
         let text = format!(
             "{text}[gateway.tls]\ncertPath = \"{folder}/cert.pem\"\nkeyPath = \"{folder}/key.pem\"\n\
-             [admin]\naddress = \"127.0.0.1:0\"\n[limits]\nshutdownGrace = \"2s\"\n"
+             [admin]\naddress = \"127.0.0.1:0\"\n[limits]\nshutdownGrace = \"2s\"\nmaxConnections = 256\n"
         );
         let parsed = config::parse(&text).map_err(|problems| {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
