@@ -4,6 +4,8 @@
 //! nginx and Caddy run as Debian ships them. Traefik and Pomerium don't run here: what their
 //! documentation says they send is replayed, in tests whose names begin with `replayed_`.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where its premise fails")]
+
 #[path = "deploy/client.rs"]
 mod client;
 #[path = "deploy/recorder.rs"]

@@ -54,26 +54,31 @@ struct Chain {
 
 impl Chain {
     fn nginx() -> Self {
-        Self::start("nginx-oauth2-proxy", |sandbox, edge, portcullis, oauth2_proxy| {
-            let (listen, door, auth) =
-                (format!("listen {edge} ssl http2"), format!("server {portcullis};"), format!("http://{oauth2_proxy}"));
-            let redirect = format!("listen {};", free_address());
-            let (edge_dir, tls) = (sandbox.text("edge/"), sandbox.text("tls/"));
-            let site = sandbox.write_from(
-                "deploy/identity-proxies/nginx-oauth2-proxy/nginx.conf",
-                "site.conf",
-                &[
-                    ("listen 80;", &redirect),
-                    ("listen 443 ssl http2", &listen),
-                    ("server 127.0.0.1:8443;", &door),
-                    ("http://127.0.0.1:4180", &auth),
-                    ("/etc/nginx/tls/", &edge_dir),
-                    ("/etc/nginx/portcullis/", &tls),
-                ],
-            );
-            // What Debian's nginx.conf has around a site.
-            let dir = sandbox.text("");
-            std::fs::write(
+        Self::start(
+            "nginx-oauth2-proxy",
+            |sandbox, edge, portcullis, oauth2_proxy| {
+                let (listen, door, auth) = (
+                    format!("listen {edge} ssl http2"),
+                    format!("server {portcullis};"),
+                    format!("http://{oauth2_proxy}"),
+                );
+                let redirect = format!("listen {};", free_address());
+                let (edge_dir, tls) = (sandbox.text("edge/"), sandbox.text("tls/"));
+                let site = sandbox.write_from(
+                    "deploy/identity-proxies/nginx-oauth2-proxy/nginx.conf",
+                    "site.conf",
+                    &[
+                        ("listen 80;", &redirect),
+                        ("listen 443 ssl http2", &listen),
+                        ("server 127.0.0.1:8443;", &door),
+                        ("http://127.0.0.1:4180", &auth),
+                        ("/etc/nginx/tls/", &edge_dir),
+                        ("/etc/nginx/portcullis/", &tls),
+                    ],
+                );
+                // What Debian's nginx.conf has around a site.
+                let dir = sandbox.text("");
+                std::fs::write(
                 sandbox.path("nginx.conf"),
                 format!(
                     "daemon off; worker_processes 1; pid {dir}nginx.pid; error_log stderr;\n\
@@ -85,16 +90,24 @@ impl Chain {
                 ),
             )
             .unwrap();
-            // -g: with -c alone, nginx opens its compiled-in error log first, which may not be ours to write.
-            Running::start(sandbox, "nginx", &["-e", "stderr", "-c", &sandbox.text("nginx.conf")])
+                // -e: else nginx opens its compiled-in error log first, which may not be ours to write.
+                Running::start(
+                    sandbox,
+                    "nginx",
+                    &["-e", "stderr", "-c", &sandbox.text("nginx.conf")],
+                )
                 .accepting(sandbox, "nginx.log", edge)
-        })
+            },
+        )
     }
 
     fn caddy() -> Self {
         Self::start("caddy", |sandbox, edge, portcullis, oauth2_proxy| {
             let (admin, door, auth, tls) = (
-                format!("admin unix/{}\n\tauto_https disable_redirects", sandbox.text("caddy.sock")),
+                format!(
+                    "admin unix/{}\n\tauto_https disable_redirects",
+                    sandbox.text("caddy.sock")
+                ),
                 format!("https://{portcullis}"),
                 oauth2_proxy.to_string(),
                 sandbox.text("tls/"),
@@ -118,7 +131,13 @@ impl Chain {
             Running::start(
                 sandbox,
                 "caddy",
-                &["run", "--adapter", "caddyfile", "--config", &sandbox.text("Caddyfile")],
+                &[
+                    "run",
+                    "--adapter",
+                    "caddyfile",
+                    "--config",
+                    &sandbox.text("Caddyfile"),
+                ],
             )
             .accepting(sandbox, "caddy.log", edge)
         })
@@ -135,23 +154,57 @@ impl Chain {
         let portcullis = Portcullis::start(&sandbox, &config, gateway.address(), &[]);
         let edge = free_address();
         let proxy = start_proxy(&sandbox, edge, portcullis.door, oauth2_proxy.address());
-        let client = Client::new(edge, PUBLIC_NAME, &sandbox.path(&format!("edge/{PUBLIC_NAME}.pem")));
+        let client = Client::new(
+            edge,
+            PUBLIC_NAME,
+            &sandbox.path(&format!("edge/{PUBLIC_NAME}.pem")),
+        );
         let host = format!("{PUBLIC_NAME}:{}", edge.port());
-        Self { client, host, edge, gateway, oauth2_proxy, portcullis, _proxy: proxy, _sandbox: sandbox }
+        Self {
+            client,
+            host,
+            edge,
+            gateway,
+            oauth2_proxy,
+            portcullis,
+            _proxy: proxy,
+            _sandbox: sandbox,
+        }
     }
 
     fn get(&self, path: &str, headers: &str) -> Answer {
-        self.client.send(&format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", self.host))
+        self.client.send(&format!(
+            "GET {path} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n",
+            self.host
+        ))
     }
 
     fn spoofs_never_reach_the_upstream(&self) {
-        let answer = self.get("/chat?a=b", &format!("Cookie: theme=dark; _oauth2_proxy=nicks-session\r\n{SPOOFS}"));
-        assert_eq!((answer.status, answer.body.as_str()), (200, "reached the upstream"), "{answer:?}");
+        let answer = self.get(
+            "/chat?a=b",
+            &format!("Cookie: theme=dark; _oauth2_proxy=nicks-session\r\n{SPOOFS}"),
+        );
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (200, "reached the upstream"),
+            "{answer:?}"
+        );
 
         let head = self.gateway.only_head();
         let text = head.text().to_ascii_lowercase();
-        for trace in ["spoof", "203.0.113.66", "6666", "operator.admin", "\nforwarded:", "x-auth-request-", "_oauth2_proxy"] {
-            assert!(!text.contains(trace), "`{trace}` reached the upstream:\n{text}");
+        for trace in [
+            "spoof",
+            "203.0.113.66",
+            "6666",
+            "operator.admin",
+            "\nforwarded:",
+            "x-auth-request-",
+            "_oauth2_proxy",
+        ] {
+            assert!(
+                !text.contains(trace),
+                "`{trace}` reached the upstream:\n{text}"
+            );
         }
         let port = self.edge.port().to_string();
         for (name, value) in [
@@ -185,42 +238,80 @@ impl Chain {
             assert_eq!(answer.status, 302, "{answer:?}");
             let expected = format!("/oauth2/start?rd=https://{}/chat", self.host);
             let location = answer.values("location");
-            assert!(location.len() == 1 && location[0].ends_with(&expected), "{location:?}");
+            assert!(
+                location.len() == 1 && location[0].ends_with(&expected),
+                "{location:?}"
+            );
         }
-        assert_eq!(self.portcullis.requests(), before, "Portcullis saw a request without a session");
-        assert!(self.gateway.heads().is_empty(), "{:?}", self.gateway.heads());
+        assert_eq!(
+            self.portcullis.requests(),
+            before,
+            "Portcullis saw a request without a session"
+        );
+        assert!(
+            self.gateway.heads().is_empty(),
+            "{:?}",
+            self.gateway.heads()
+        );
         // The count does count.
         self.get("/chat", "Cookie: _oauth2_proxy=nicks-session\r\n");
         assert_eq!(self.portcullis.requests(), before + 1);
     }
 
     fn refusals_come_through_and_lead_to_no_sign_in(&self) {
-        let eve = self.get("/chat", &format!("Cookie: _oauth2_proxy=eves-session\r\n{SPOOFS}"));
-        assert_eq!((eve.status, eve.code().as_str()), (403, "trusted_proxy_user_not_allowed"));
-        assert!(self.gateway.heads().is_empty(), "{:?}", self.gateway.heads());
+        let eve = self.get(
+            "/chat",
+            &format!("Cookie: _oauth2_proxy=eves-session\r\n{SPOOFS}"),
+        );
+        assert_eq!(
+            (eve.status, eve.code().as_str()),
+            (403, "trusted_proxy_user_not_allowed")
+        );
+        assert!(
+            self.gateway.heads().is_empty(),
+            "{:?}",
+            self.gateway.heads()
+        );
 
         let own = self.get("/forbidden", "Cookie: _oauth2_proxy=nicks-session\r\n");
-        assert_eq!((own.status, own.body.as_str()), (403, "the gateway itself says no"));
+        assert_eq!(
+            (own.status, own.body.as_str()),
+            (403, "the gateway itself says no")
+        );
     }
 
     fn a_websocket_goes_through(&self) {
         let cookie = "Cookie: _oauth2_proxy=nicks-session\r\nX-Forwarded-User: spoofed-user\r\n";
-        assert_eq!(self.client.websocket_echo(&self.host, cookie, "over the moat"), "over the moat");
-        assert_eq!(self.gateway.only_head().values("x-forwarded-user"), ["nick@example.com"]);
+        assert_eq!(
+            self.client
+                .websocket_echo(&self.host, cookie, "over the moat"),
+            "over the moat"
+        );
+        assert_eq!(
+            self.gateway.only_head().values("x-forwarded-user"),
+            ["nick@example.com"]
+        );
 
         let refused = self.get(
             "/ws",
             "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nCookie: _oauth2_proxy=eves-session\r\n",
         );
-        assert_eq!((refused.status, refused.code().as_str()), (403, "trusted_proxy_user_not_allowed"));
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (403, "trusted_proxy_user_not_allowed")
+        );
     }
 
     fn hsts_comes_once(&self) {
         for (session, status) in [("nicks-session", 200), ("eves-session", 403)] {
             let answer = self.get("/", &format!("Cookie: _oauth2_proxy={session}\r\n"));
             assert_eq!(answer.status, status);
-            assert_eq!(answer.values("strict-transport-security").len(), 1, "{answer:?}");
+            assert_eq!(
+                answer.values("strict-transport-security").len(),
+                1,
+                "{answer:?}"
+            );
         }
     }
 
@@ -230,12 +321,17 @@ impl Chain {
         let heads = self.oauth2_proxy.heads();
         assert_eq!(heads.len(), 2, "{heads:#?}");
         for head in heads {
-            for (name, value) in
-                [("x-forwarded-host", self.host.as_str()), ("x-forwarded-proto", "https"), ("x-real-ip", "127.0.0.1")]
-            {
+            for (name, value) in [
+                ("x-forwarded-host", self.host.as_str()),
+                ("x-forwarded-proto", "https"),
+                ("x-real-ip", "127.0.0.1"),
+            ] {
                 assert_eq!(head.values(name), [value], "{name} in {head:?}");
             }
-            assert!(!head.values("x-forwarded-uri").contains(&"/spoofed"), "{head:?}");
+            assert!(
+                !head.values("x-forwarded-uri").contains(&"/spoofed"),
+                "{head:?}"
+            );
         }
     }
 }
@@ -310,11 +406,18 @@ fn behind_caddy_hsts_comes_once_and_oauth2_proxy_is_told_the_truth() {
 fn behind_caddy_a_name_with_an_underscore_or_a_dot_is_refused_by_portcullis() {
     let chain = Chain::caddy();
     for alias in ["X_Forwarded_User", "X-Forwarded_User", "X.Forwarded.User"] {
-        let answer = chain.get("/", &format!("Cookie: _oauth2_proxy=nicks-session\r\n{alias}: spoofed-user\r\n"));
+        let answer = chain.get(
+            "/",
+            &format!("Cookie: _oauth2_proxy=nicks-session\r\n{alias}: spoofed-user\r\n"),
+        );
         // Caddy's own HTTP library may refuse a name before Portcullis does; either way it is a 400.
         assert_eq!(answer.status, 400, "{alias}: {answer:?}");
     }
-    assert!(chain.gateway.heads().is_empty(), "{:?}", chain.gateway.heads());
+    assert!(
+        chain.gateway.heads().is_empty(),
+        "{:?}",
+        chain.gateway.heads()
+    );
 }
 
 /// `allowLoopback` is safe only because of the certificate: the agent can connect from 127.0.0.1 too.
@@ -326,11 +429,22 @@ fn a_process_of_the_same_machine_without_the_proxys_certificate_is_turned_away()
         let config = format!("deploy/identity-proxies/{config}/portcullis.toml");
         let portcullis = Portcullis::start(&sandbox, &config, gateway.address(), &[]);
         let ca = sandbox.path("tls/ca.pem");
-        assert!(Client::new(portcullis.door, "portcullis.internal", &ca).is_turned_away(), "{config}");
+        assert!(
+            Client::new(portcullis.door, "portcullis.internal", &ca).is_turned_away(),
+            "{config}"
+        );
         // The server's own certificate is of the same CA, and is no client's.
-        let (certificate, key) = (sandbox.path("tls/portcullis.pem"), sandbox.path("tls/portcullis.key"));
-        let with_the_servers =
-            Client::with_certificate(portcullis.door, "portcullis.internal", &ca, &certificate, &key);
+        let (certificate, key) = (
+            sandbox.path("tls/portcullis.pem"),
+            sandbox.path("tls/portcullis.key"),
+        );
+        let with_the_servers = Client::with_certificate(
+            portcullis.door,
+            "portcullis.internal",
+            &ca,
+            &certificate,
+            &key,
+        );
         assert!(with_the_servers.is_turned_away(), "{config}");
         assert!(gateway.heads().is_empty());
     }

@@ -36,7 +36,10 @@ impl Answer {
     pub(crate) fn code(&self) -> String {
         let body: serde_json::Value = serde_json::from_str(&self.body)
             .unwrap_or_else(|_| panic!("expected Portcullis' JSON, got {self:?}"));
-        body["error"]["code"].as_str().unwrap_or_default().to_owned()
+        body["error"]["code"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 }
 
@@ -51,7 +54,9 @@ impl Client {
     /// A client without a certificate, as a browser is.
     pub(crate) fn new(server: SocketAddr, name: &str, ca: &Path) -> Self {
         Self::with(server, name, |builder| {
-            builder.with_root_certificates(roots(ca)).with_no_client_auth()
+            builder
+                .with_root_certificates(roots(ca))
+                .with_no_client_auth()
         })
     }
 
@@ -63,10 +68,16 @@ impl Client {
         certificate: &Path,
         key: &Path,
     ) -> Self {
-        let chain = CertificateDer::pem_file_iter(certificate).unwrap().map(Result::unwrap).collect();
+        let chain = CertificateDer::pem_file_iter(certificate)
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
         let key = PrivateKeyDer::from_pem_file(key).unwrap();
         Self::with(server, name, |builder| {
-            builder.with_root_certificates(roots(ca)).with_client_auth_cert(chain, key).unwrap()
+            builder
+                .with_root_certificates(roots(ca))
+                .with_client_auth_cert(chain, key)
+                .unwrap()
         })
     }
 
@@ -92,7 +103,11 @@ impl Client {
         let length = u8::try_from(text.len()).unwrap();
         let mut frame = vec![0x81, 0x80 | length];
         frame.extend(mask);
-        frame.extend(text.bytes().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
+        frame.extend(
+            text.bytes()
+                .zip(mask.iter().cycle())
+                .map(|(byte, key)| byte ^ key),
+        );
         stream.write_all(&frame).unwrap();
         let mut start = [0; 2];
         stream.read_exact(&mut start).unwrap();
@@ -115,15 +130,23 @@ impl Client {
         finish: impl FnOnce(rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>) -> ClientConfig,
     ) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap();
         let mut config = finish(builder);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Self { server, name: ServerName::try_from(name.to_owned()).unwrap(), config: Arc::new(config) }
+        Self {
+            server,
+            name: ServerName::try_from(name.to_owned()).unwrap(),
+            config: Arc::new(config),
+        }
     }
 
     fn connect(&self) -> StreamOwned<ClientConnection, TcpStream> {
         let socket = TcpStream::connect(self.server).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_secs(15)))
+            .unwrap();
         let session = ClientConnection::new(Arc::clone(&self.config), self.name.clone()).unwrap();
         StreamOwned::new(session, socket)
     }
@@ -132,8 +155,14 @@ impl Client {
 /// Fetches a plain page, such as the metrics.
 pub(crate) fn fetch(server: SocketAddr, path: &str) -> Option<Answer> {
     let mut socket = TcpStream::connect(server).ok()?;
-    socket.set_read_timeout(Some(Duration::from_secs(15))).ok()?;
-    write!(socket, "GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n").ok()?;
+    socket
+        .set_read_timeout(Some(Duration::from_secs(15)))
+        .ok()?;
+    write!(
+        socket,
+        "GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n"
+    )
+    .ok()?;
     Some(read_answer(&mut socket))
 }
 
@@ -147,7 +176,10 @@ fn roots(ca: &Path) -> RootCertStore {
 
 fn read_answer(stream: &mut impl Read) -> Answer {
     let head = read_until(stream, b"\r\n\r\n");
-    let status = head.split_ascii_whitespace().nth(1).and_then(|s| s.parse().ok());
+    let status = head
+        .split_ascii_whitespace()
+        .nth(1)
+        .and_then(|s| s.parse().ok());
     let mut answer = Answer {
         status: status.unwrap_or_else(|| panic!("expected an answer, got `{head}`")),
         head,
@@ -163,7 +195,11 @@ fn read_answer(stream: &mut impl Read) -> Answer {
             }
             answer.body.push_str(chunk.trim_end_matches("\r\n"));
         }
-    } else if let Some(length) = answer.values("content-length").first().map(|v| v.parse().unwrap()) {
+    } else if let Some(length) = answer
+        .values("content-length")
+        .first()
+        .map(|v| v.parse().unwrap())
+    {
         answer.body = read_exactly(stream, length);
     }
     answer

@@ -10,14 +10,31 @@ fn every_committed_portcullis_toml_passes_check() {
     let sandbox = Sandbox::new();
     let tls = sandbox.text("tls/");
     for (file, from) in [
-        ("deploy/systemd/portcullis.toml", "/run/credentials/portcullis.service/"),
-        ("deploy/identity-proxies/nginx-oauth2-proxy/portcullis.toml", "/etc/portcullis/tls/"),
-        ("deploy/identity-proxies/caddy/portcullis.toml", "/etc/portcullis/tls/"),
-        ("deploy/identity-proxies/traefik/portcullis.toml", "/etc/portcullis/tls/"),
-        ("deploy/identity-proxies/pomerium/portcullis.toml", "/etc/portcullis/tls/"),
+        (
+            "deploy/systemd/portcullis.toml",
+            "/run/credentials/portcullis.service/",
+        ),
+        (
+            "deploy/identity-proxies/nginx-oauth2-proxy/portcullis.toml",
+            "/etc/portcullis/tls/",
+        ),
+        (
+            "deploy/identity-proxies/caddy/portcullis.toml",
+            "/etc/portcullis/tls/",
+        ),
+        (
+            "deploy/identity-proxies/traefik/portcullis.toml",
+            "/etc/portcullis/tls/",
+        ),
+        (
+            "deploy/identity-proxies/pomerium/portcullis.toml",
+            "/etc/portcullis/tls/",
+        ),
     ] {
         // The unit gives the CA's file another name than make-certificates.
-        let text = committed_file(file).replace(from, &tls).replace("proxy-ca.pem", "ca.pem");
+        let text = committed_file(file)
+            .replace(from, &tls)
+            .replace("proxy-ca.pem", "ca.pem");
         check(&sandbox, file, &text);
     }
 }
@@ -26,8 +43,14 @@ fn every_committed_portcullis_toml_passes_check() {
 fn the_pods_configuration_passes_check() {
     let sandbox = Sandbox::new();
     let text = pod_config()
-        .replace("/run/portcullis/tls/tls.crt", &sandbox.text("tls/portcullis.pem"))
-        .replace("/run/portcullis/tls/tls.key", &sandbox.text("tls/portcullis.key"))
+        .replace(
+            "/run/portcullis/tls/tls.crt",
+            &sandbox.text("tls/portcullis.pem"),
+        )
+        .replace(
+            "/run/portcullis/tls/tls.key",
+            &sandbox.text("tls/portcullis.key"),
+        )
         .replace("/run/portcullis/tls/ca.crt", &sandbox.text("tls/ca.pem"));
     check(&sandbox, "deploy/kubernetes/pod.yaml", &text);
 }
@@ -36,13 +59,26 @@ fn the_pods_configuration_passes_check() {
 fn the_pod_outlives_the_grace_time_and_probes_the_probe_listener() {
     let pod = committed_file("deploy/kubernetes/pod.yaml");
     let number = |key: &str, end: &str| -> u64 {
-        let (_, rest) = pod.split_once(key).unwrap_or_else(|| panic!("`{key}` is in pod.yaml"));
+        let (_, rest) = pod
+            .split_once(key)
+            .unwrap_or_else(|| panic!("`{key}` is in pod.yaml"));
         rest.split(end).next().unwrap().trim().parse().unwrap()
     };
     let grace = number("shutdownGrace = \"", "s\"");
     assert!(number("terminationGracePeriodSeconds: ", "\n") > grace + number("seconds: ", "\n"));
-    let probe = pod.split_once("probeAddress = \"0.0.0.0:").unwrap().1.split('"').next().unwrap();
-    assert!(pod.contains(&format!("- name: probe\n              containerPort: {probe}\n")), "{probe}");
+    let probe = pod
+        .split_once("probeAddress = \"0.0.0.0:")
+        .unwrap()
+        .1
+        .split('"')
+        .next()
+        .unwrap();
+    assert!(
+        pod.contains(&format!(
+            "- name: probe\n              containerPort: {probe}\n"
+        )),
+        "{probe}"
+    );
 }
 
 #[test]
@@ -50,7 +86,10 @@ fn no_deployment_trusts_the_hosts_own_addresses() {
     for (file, text) in all_configs() {
         assert!(!text.contains("allowLocalInterface = true"), "{file}");
         if text.contains("allowLoopback = true") {
-            assert!(text.contains("clientCaPath ="), "{file} lets every process of the host in");
+            assert!(
+                text.contains("clientCaPath ="),
+                "{file} lets every process of the host in"
+            );
         }
     }
 }
@@ -72,7 +111,9 @@ fn all_configs() -> Vec<(&'static str, String)> {
 /// The block of the ConfigMap, without its indentation.
 fn pod_config() -> String {
     let pod = committed_file("deploy/kubernetes/pod.yaml");
-    let (_, block) = pod.split_once("  portcullis.toml: |\n").expect("pod.yaml holds a portcullis.toml");
+    let (_, block) = pod
+        .split_once("  portcullis.toml: |\n")
+        .expect("pod.yaml holds a portcullis.toml");
     block
         .lines()
         .take_while(|line| line.is_empty() || line.starts_with("    "))
@@ -86,7 +127,10 @@ fn check(sandbox: &Sandbox, file: &str, text: &str) {
     let output = Command::new(PORTCULLIS)
         .args(["check", "--config"])
         .arg(&path)
-        .env("PORTCULLIS_ADMIN_TOKEN", "a-token-for-the-test-of-thirty-two-characters")
+        .env(
+            "PORTCULLIS_ADMIN_TOKEN",
+            "a-token-for-the-test-of-thirty-two-characters",
+        )
         .output()
         .unwrap();
     assert!(

@@ -11,8 +11,10 @@ use std::time::Duration;
 const WEBSOCKET_ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// The session cookie that the stand-in for oauth2-proxy knows, and whose it is.
-pub(crate) const SESSIONS: [(&str, &str); 2] =
-    [("nicks-session", "nick@example.com"), ("eves-session", "eve@example.com")];
+pub(crate) const SESSIONS: [(&str, &str); 2] = [
+    ("nicks-session", "nick@example.com"),
+    ("eves-session", "eve@example.com"),
+];
 
 /// The head of a request, as it came over the wire.
 #[derive(Clone, Debug)]
@@ -21,12 +23,19 @@ pub(crate) struct Head(String);
 impl Head {
     /// Every value of a header, in order; names are compared without case.
     pub(crate) fn values(&self, name: &str) -> Vec<&str> {
-        self.headers().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v).collect()
+        self.headers()
+            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v)
+            .collect()
     }
 
     /// Name and value of every header.
     pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.lines().skip(1).filter_map(|line| line.split_once(':')).map(|(n, v)| (n, v.trim()))
+        self.0
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(':'))
+            .map(|(n, v)| (n, v.trim()))
     }
 
     /// All of it.
@@ -38,8 +47,10 @@ impl Head {
         self.values(name).first().copied()
     }
 
+    /// Without its query, which Caddy's forward_auth passes on.
     fn path(&self) -> &str {
-        self.0.split_ascii_whitespace().nth(1).unwrap_or("")
+        let target = self.0.split_ascii_whitespace().nth(1).unwrap_or("");
+        target.split_once('?').map_or(target, |(path, _)| path)
     }
 }
 
@@ -54,7 +65,10 @@ impl Recorder {
     /// WebSocket.
     pub(crate) fn gateway() -> Self {
         Self::serve(|head| {
-            if head.first("upgrade").is_some_and(|v| v.eq_ignore_ascii_case("websocket")) {
+            if head
+                .first("upgrade")
+                .is_some_and(|v| v.eq_ignore_ascii_case("websocket"))
+            {
                 return format!(
                     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                      Sec-WebSocket-Accept: {WEBSOCKET_ACCEPT}\r\n\r\n"
@@ -64,7 +78,10 @@ impl Recorder {
                 "/forbidden" => ("403 Forbidden", "the gateway itself says no"),
                 _ => ("200 OK", "reached the upstream"),
             };
-            format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+            format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            )
         })
     }
 
@@ -74,15 +91,22 @@ impl Recorder {
         Self::serve(|head| {
             if head.path() != "/oauth2/auth" {
                 let body = "a page of oauth2-proxy";
-                return format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                return format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                );
             }
             let cookie = head.first("cookie").unwrap_or("");
-            match SESSIONS.iter().find(|(session, _)| cookie.contains(&format!("_oauth2_proxy={session}"))) {
+            match SESSIONS
+                .iter()
+                .find(|(session, _)| cookie.contains(&format!("_oauth2_proxy={session}")))
+            {
                 Some((_, user)) => format!(
                     "HTTP/1.1 202 Accepted\r\nX-Auth-Request-User: {user}\r\nX-Auth-Request-Email: {user}\r\n\
                      Content-Length: 0\r\n\r\n"
                 ),
-                None => "HTTP/1.1 401 Unauthorized\r\nContent-Length: 13\r\n\r\nUnauthorized\n".to_owned(),
+                None => "HTTP/1.1 401 Unauthorized\r\nContent-Length: 13\r\n\r\nUnauthorized\n"
+                    .to_owned(),
             }
         })
     }
@@ -153,7 +177,10 @@ fn echo(mut stream: TcpStream) {
         if stream.read_exact(&mut payload).is_err() {
             return;
         }
-        payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, key)| *byte ^= key);
+        payload
+            .iter_mut()
+            .zip(mask.iter().cycle())
+            .for_each(|(byte, key)| *byte ^= key);
         let mut frame = vec![opcode, length & 0x7f];
         frame.extend(payload);
         if stream.write_all(&frame).is_err() {

@@ -24,7 +24,10 @@ impl Replay {
             &format!("deploy/identity-proxies/{folder}/portcullis.toml"),
             gateway.address(),
             // The proxy's address can't be had here, so loopback stands in for it.
-            &[("[\"10.0.0.5\"]", "[\"127.0.0.1\"]"), ("allowLoopback = false", "allowLoopback = true")],
+            &[
+                ("[\"10.0.0.5\"]", "[\"127.0.0.1\"]"),
+                ("allowLoopback = false", "allowLoopback = true"),
+            ],
         );
         let proxy = Client::with_certificate(
             portcullis.door,
@@ -33,7 +36,12 @@ impl Replay {
             &sandbox.path("tls/proxy.pem"),
             &sandbox.path("tls/proxy.key"),
         );
-        Self { gateway, proxy, _portcullis: portcullis, _sandbox: sandbox }
+        Self {
+            gateway,
+            proxy,
+            _portcullis: portcullis,
+            _sandbox: sandbox,
+        }
     }
 
     fn assert_the_upstream_gets(&self, user_header: &str, dropped: &[&str]) -> Head {
@@ -78,7 +86,13 @@ fn replayed_traefik_forward_auth_is_let_in_with_the_verified_user() {
     assert_eq!(answer.status, 200, "{answer:?}");
     replay.assert_the_upstream_gets(
         "x-auth-request-email",
-        &["x-forwarded-server", "x-forwarded-prefix", "x-remote-user", "forwarded", "x-forwarded-user"],
+        &[
+            "x-forwarded-server",
+            "x-forwarded-prefix",
+            "x-remote-user",
+            "forwarded",
+            "x-forwarded-user",
+        ],
     );
 }
 
@@ -86,8 +100,11 @@ fn replayed_traefik_forward_auth_is_let_in_with_the_verified_user() {
 fn replayed_traefik_websocket_upgrade_says_wss_and_is_read_as_https() {
     let replay = Replay::of("traefik");
     let headers = TRAEFIK.strip_prefix("Host: claw.example.com\r\n").unwrap();
-    let echoed =
-        replay.proxy.websocket_echo("claw.example.com", &format!("{headers}X-Forwarded-Proto: wss\r\n"), "through");
+    let echoed = replay.proxy.websocket_echo(
+        "claw.example.com",
+        &format!("{headers}X-Forwarded-Proto: wss\r\n"),
+        "through",
+    );
     assert_eq!(echoed, "through");
     replay.assert_the_upstream_gets("x-auth-request-email", &["x-forwarded-server"]);
 }
@@ -97,12 +114,23 @@ fn replayed_traefik_websocket_upgrade_says_wss_and_is_read_as_https() {
 fn replayed_traefik_with_a_second_spelling_of_the_user_header_is_refused() {
     let replay = Replay::of("traefik");
     for (spoof, code) in [
-        ("X_Auth_Request_Email: spoofed-user", "trusted_proxy_ambiguous_header"),
-        ("x-auth-request-email: spoofed-user", "trusted_proxy_ambiguous_header"),
+        (
+            "X_Auth_Request_Email: spoofed-user",
+            "trusted_proxy_ambiguous_header",
+        ),
+        (
+            "x-auth-request-email: spoofed-user",
+            "trusted_proxy_ambiguous_header",
+        ),
     ] {
-        let answer =
-            replay.proxy.send(&format!("GET / HTTP/1.1\r\n{TRAEFIK}X-Forwarded-Proto: https\r\n{spoof}\r\n\r\n"));
-        assert_eq!((answer.status, answer.code().as_str()), (400, code), "{spoof}");
+        let answer = replay.proxy.send(&format!(
+            "GET / HTTP/1.1\r\n{TRAEFIK}X-Forwarded-Proto: https\r\n{spoof}\r\n\r\n"
+        ));
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (400, code),
+            "{spoof}"
+        );
     }
     assert!(replay.gateway.heads().is_empty());
 }
@@ -127,10 +155,17 @@ fn replayed_pomerium_is_let_in_with_the_claimed_user() {
     assert_eq!(answer.status, 200, "{answer:?}");
     let head = replay.assert_the_upstream_gets(
         "x-pomerium-claim-email",
-        &["x-pomerium-jwt-assertion", "x-auth-request-email", "x-forwarded-user"],
+        &[
+            "x-pomerium-jwt-assertion",
+            "x-auth-request-email",
+            "x-forwarded-user",
+        ],
     );
     assert_eq!(head.values("cookie"), ["theme=dark"]);
-    assert_eq!(head.values("x-request-id"), ["5c5d47e0-2b7c-4f3a-9f5e-0f8a3f0d2f11"]);
+    assert_eq!(
+        head.values("x-request-id"),
+        ["5c5d47e0-2b7c-4f3a-9f5e-0f8a3f0d2f11"]
+    );
 }
 
 /// Two claims of one name are sent joined by a comma, and OpenClaw would take that for one user.
@@ -139,12 +174,30 @@ fn replayed_pomerium_without_one_clear_claim_is_refused() {
     let replay = Replay::of("pomerium");
     for (claim, status, code) in [
         ("", 401, "trusted_proxy_user_missing"),
-        ("X-Pomerium-Claim-Email: \r\n", 401, "trusted_proxy_user_missing"),
-        ("X-Pomerium-Claim-Email: nick@example.com,eve@example.com\r\n", 400, "trusted_proxy_ambiguous_header"),
-        ("X-Pomerium-Claim-Email: eve@example.com\r\n", 403, "trusted_proxy_user_not_allowed"),
+        (
+            "X-Pomerium-Claim-Email: \r\n",
+            401,
+            "trusted_proxy_user_missing",
+        ),
+        (
+            "X-Pomerium-Claim-Email: nick@example.com,eve@example.com\r\n",
+            400,
+            "trusted_proxy_ambiguous_header",
+        ),
+        (
+            "X-Pomerium-Claim-Email: eve@example.com\r\n",
+            403,
+            "trusted_proxy_user_not_allowed",
+        ),
     ] {
-        let answer = replay.proxy.send(&format!("GET / HTTP/1.1\r\n{POMERIUM}X-Forwarded-For: 198.51.100.9\r\n{claim}\r\n"));
-        assert_eq!((answer.status, answer.code().as_str()), (status, code), "`{claim}`");
+        let answer = replay.proxy.send(&format!(
+            "GET / HTTP/1.1\r\n{POMERIUM}X-Forwarded-For: 198.51.100.9\r\n{claim}\r\n"
+        ));
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (status, code),
+            "`{claim}`"
+        );
     }
     assert!(replay.gateway.heads().is_empty());
 }

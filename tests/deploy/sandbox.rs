@@ -32,13 +32,24 @@ impl Sandbox {
             .arg(dir.path().join("tls"))
             .output()
             .expect("bash runs make-certificates");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        assert!(
+            made.status.success(),
+            "{}",
+            String::from_utf8_lossy(&made.stderr)
+        );
 
         let edge = rcgen::generate_simple_self_signed([PUBLIC_NAME.to_owned()]).unwrap();
         fs::create_dir(dir.path().join("edge")).unwrap();
-        fs::write(dir.path().join("edge").join(format!("{PUBLIC_NAME}.pem")), edge.cert.pem()).unwrap();
-        fs::write(dir.path().join("edge").join(format!("{PUBLIC_NAME}.key")), edge.signing_key.serialize_pem())
-            .unwrap();
+        fs::write(
+            dir.path().join("edge").join(format!("{PUBLIC_NAME}.pem")),
+            edge.cert.pem(),
+        )
+        .unwrap();
+        fs::write(
+            dir.path().join("edge").join(format!("{PUBLIC_NAME}.key")),
+            edge.signing_key.serialize_pem(),
+        )
+        .unwrap();
         Self { dir }
     }
 
@@ -49,14 +60,25 @@ impl Sandbox {
 
     /// The same as text, for a configuration.
     pub(crate) fn text(&self, name: &str) -> String {
-        self.path(name).to_str().expect("a temporary folder's name is UTF-8").to_owned()
+        self.path(name)
+            .to_str()
+            .expect("a temporary folder's name is UTF-8")
+            .to_owned()
     }
 
     /// Writes a committed file to `name`, with replacements. Each must find something.
-    pub(crate) fn write_from(&self, committed: &str, name: &str, replacements: &[(&str, &str)]) -> PathBuf {
+    pub(crate) fn write_from(
+        &self,
+        committed: &str,
+        name: &str,
+        replacements: &[(&str, &str)],
+    ) -> PathBuf {
         let mut text = committed_file(committed);
         for (from, to) in replacements {
-            assert!(text.contains(from), "{committed} doesn't hold `{from}`, which this test replaces");
+            assert!(
+                text.contains(from),
+                "{committed} doesn't hold `{from}`, which this test replaces"
+            );
             text = text.replace(from, to);
         }
         let path = self.path(name);
@@ -76,12 +98,21 @@ impl Running {
     /// Panics with the way out when the program isn't installed: a chain that wasn't tried must not
     /// look like one that holds.
     pub(crate) fn start(sandbox: &Sandbox, program: &str, arguments: &[&str]) -> Self {
-        let name = Path::new(program).file_name().and_then(|n| n.to_str()).unwrap_or(program);
+        let name = Path::new(program)
+            .file_name()
+            .and_then(|n| n.to_str())
+            .unwrap_or(program);
         let log = fs::File::create(sandbox.path(&format!("{name}.log"))).unwrap();
         let child = Command::new(program)
             .args(arguments)
             // Debian keeps nginx where a user's PATH may not look.
-            .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()))
+            .env(
+                "PATH",
+                format!(
+                    "{}:/usr/sbin:/sbin",
+                    std::env::var("PATH").unwrap_or_default()
+                ),
+            )
             .env("HOME", sandbox.path(""))
             .env("XDG_DATA_HOME", sandbox.path("data"))
             .env("XDG_CONFIG_HOME", sandbox.path("config"))
@@ -127,27 +158,47 @@ pub(crate) struct Portcullis {
 impl Portcullis {
     /// Starts it on a configuration from `deploy/`, its addresses, certificates and upstream
     /// replaced, and `more` with them.
-    pub(crate) fn start(sandbox: &Sandbox, committed: &str, upstream: SocketAddr, more: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(
+        sandbox: &Sandbox,
+        committed: &str,
+        upstream: SocketAddr,
+        more: &[(&str, &str)],
+    ) -> Self {
         let (door, admin) = (free_address(), free_address());
         let tls = sandbox.text("tls/");
-        let (door_text, admin_text, upstream_text) =
-            (format!("\"{door}\""), format!("\"{admin}\""), format!("\"http://{upstream}\""));
+        let (door_text, admin_text, upstream_text) = (
+            format!("\"{door}\""),
+            format!("\"{admin}\""),
+            format!("\"http://{upstream}\""),
+        );
         let mut replacements = vec![
             ("\"http://127.0.0.1:18789\"", upstream_text.as_str()),
             ("\"127.0.0.1:9180\"", &admin_text),
             ("/etc/portcullis/tls/", &tls),
         ];
-        let listens_on = if more.is_empty() { "\"127.0.0.1:8443\"" } else { "\"10.0.0.7:8443\"" };
+        let listens_on = if more.is_empty() {
+            "\"127.0.0.1:8443\""
+        } else {
+            "\"10.0.0.7:8443\""
+        };
         replacements.push((listens_on, &door_text));
         replacements.extend(more);
         let config = sandbox.write_from(committed, "portcullis.toml", &replacements);
         let running = Running::start(
             sandbox,
             PORTCULLIS,
-            &["run", "--config", config.to_str().expect("a temporary folder's name is UTF-8")],
+            &[
+                "run",
+                "--config",
+                config.to_str().expect("a temporary folder's name is UTF-8"),
+            ],
         )
         .accepting(sandbox, "portcullis.log", door);
-        Self { door, admin, _running: running }
+        Self {
+            door,
+            admin,
+            _running: running,
+        }
     }
 
     /// How many requests the front door has answered, whatever the outcome.
@@ -166,7 +217,10 @@ impl Portcullis {
 
 /// A loopback address whose port was free a moment ago.
 pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }
 
 /// The text of a file of this repository.
