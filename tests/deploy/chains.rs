@@ -76,12 +76,13 @@ impl Chain {
                         ("/etc/nginx/portcullis/", &tls),
                     ],
                 );
-                // What Debian's nginx.conf has around a site.
+                // What Debian's nginx.conf has around a site, in one process: workers outlive a master that
+                // is killed.
                 let dir = sandbox.text("");
                 std::fs::write(
                 sandbox.path("nginx.conf"),
                 format!(
-                    "daemon off; worker_processes 1; pid {dir}nginx.pid; error_log stderr;\n\
+                    "daemon off; master_process off; pid {dir}nginx.pid; error_log stderr;\n\
                      events {{ worker_connections 64; }}\n\
                      http {{ access_log off; client_body_temp_path {dir}body; proxy_temp_path {dir}proxy;\n\
                      fastcgi_temp_path {dir}fastcgi; uwsgi_temp_path {dir}uwsgi; scgi_temp_path {dir}scgi;\n\
