@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its premise fails")]
 
+#[path = "deploy/chain.rs"]
+mod chain;
 #[path = "deploy/client.rs"]
 mod client;
 #[path = "deploy/recorder.rs"]
