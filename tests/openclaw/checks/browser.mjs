@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import { openPage } from "../parts/chromium.mjs";
 import { HOST } from "../parts/client.mjs";
-import { until } from "../parts/process.mjs";
+import { sleep, until } from "../parts/process.mjs";
 
 export async function checkBrowser({ report, identityProxy, certificate, folder }) {
   await report.check("the Control UI in Chromium says Connected", {}, async () => {
@@ -12,10 +12,12 @@ export async function checkBrowser({ report, identityProxy, certificate, folder 
     const picture = path.join(folder, "control-ui.png");
     try {
       let text = "";
-      await until("`Connected` on the page", 90, async () => {
+      // The name is the gateway's word: it came over the session that is connected.
+      await until("`nick`, `Connected` on the page", 90, async () => {
         text = await page.text();
-        return /\bConnected\b/.test(text);
+        return /\bnick \| Connected\b/.test(text);
       }, { every: 500 }).catch((error) => assert.fail(`${error.message}; it says: ${text.slice(0, 1500)}`));
+      await sleep(2000); // for the picture's sake: conversations come a moment later
     } finally {
       await page.screenshot(picture);
       await page.close();
