@@ -1,0 +1,55 @@
+# Everything that is done with this repository, each by one command.
+# `make` alone lists them.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-openclaw lint bench bench-compare memory soak release
+
+# rustup's installer leaves cargo here without touching the running shell.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+help: ## List the commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
+	  || sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1: \2/p' Makefile
+
+run: ## Build and run the demo (ARGS="--listen 127.0.0.1:9443")
+	@.ci/setup build
+	cargo run --locked -- demo $(ARGS)
+
+test: ## Run all tests
+	@.ci/setup build test
+	@.ci/test $(ARGS)
+
+test-openclaw: ## Run the real OpenClaw gateway behind Portcullis (about 3 min)
+	@.ci/setup build openclaw
+	cargo build --locked
+	tests/openclaw/run $(ARGS)
+
+lint: ## Check formatting, lints, documentation and dependencies
+	@.ci/setup build
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
+	.ci/deny
+
+bench: ## Measure the policy: time and allocations per decision
+	@.ci/setup build
+	cargo bench --locked $(ARGS)
+
+bench-compare: ## CPU time per request beside nginx (ARGS="tls" or "h2")
+	@.ci/setup build bench
+	cargo build --locked --profile bench-quick
+	benches/compare/run $(ARGS)
+
+memory: ## Memory of an idle WebSocket, plain and over TLS
+	@.ci/setup build bench
+	cargo build --locked --profile bench-quick
+	benches/memory/run memory $(ARGS)
+
+soak: ## 1,000 WebSockets idle for 150 s, and a silent event stream
+	@.ci/setup build bench
+	cargo build --locked --profile bench-quick
+	benches/memory/run soak $(ARGS)
+
+release: ## Build the release binary (target/release/portcullis)
+	@.ci/setup build
+	cargo build --locked --release
