@@ -7,7 +7,6 @@
 mod interfaces;
 mod redirect;
 
-pub use interfaces::Interfaces;
 pub use redirect::Redirect;
 
 use crate::drain::Drain;
@@ -63,8 +62,6 @@ pub struct Shared {
     pub door: Arc<FrontDoor>,
     /// How many there may be (`limits.maxConnections`).
     pub slots: Arc<Semaphore>,
-    /// This host's own addresses.
-    pub interfaces: Interfaces,
     /// Counts them.
     pub metrics: Arc<Metrics>,
     /// Ends the accepting.
@@ -134,7 +131,7 @@ async fn serve(
     keep_alive(&tcp);
     let snapshot = shared.door.snapshot();
     let local = tcp.local_addr().ok();
-    let source = Source::new(address.ip(), shared.interfaces.whose(address.ip(), local));
+    let source = Source::new(address.ip(), interfaces::whose(address, local));
     let (transport, scheme) = match &snapshot.tls {
         None => (Transport::Tcp(tcp), Scheme::Http),
         Some(config) => {

@@ -11,7 +11,7 @@ use crate::admin::{
 };
 use crate::config::Config;
 use crate::drain::DrainControl;
-use crate::listener::{self, Interfaces, Redirect, Shared};
+use crate::listener::{self, Redirect, Shared};
 use crate::policy::Code;
 use crate::proxy::FrontDoor;
 use crate::secrets::Environment;
@@ -167,7 +167,6 @@ impl Server {
         let shared = Arc::new(Shared {
             door,
             slots: Arc::new(Semaphore::new(max_connections)),
-            interfaces: Interfaces::default(),
             metrics,
             drain,
         });

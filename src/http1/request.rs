@@ -191,7 +191,7 @@ struct Survey<'a> {
     host: Option<&'a [u8]>,
     content_length: Option<u64>,
     transfer_encoding: bool,
-    authorization: bool,
+    authorization: Option<()>,
     close: bool,
     keep_alive: bool,
     connection_upgrade: bool,
@@ -232,9 +232,11 @@ impl<'a> Survey<'a> {
                 }
             }
             13 if is("authorization") => {
-                if std::mem::replace(&mut self.authorization, true) {
-                    return Err(Malformed("`Authorization` comes more than once"));
-                }
+                once(
+                    &mut self.authorization,
+                    (),
+                    "`Authorization` comes more than once",
+                )?;
             }
             14 if is("content-length") => {
                 let length = parse_length(value)

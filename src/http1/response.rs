@@ -124,7 +124,8 @@ impl<'a> Notes<'a> {
                     }
                 }
                 20 if name.eq_ignore_ascii_case("sec-websocket-accept") => {
-                    if notes.websocket_accept.replace(value.trim_ascii()).is_some() {
+                    let earlier = notes.websocket_accept.replace(value.trim_ascii());
+                    if earlier.is_some() {
                         return Err(ResponseError("two Sec-WebSocket-Accept fields"));
                     }
                 }

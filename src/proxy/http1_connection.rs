@@ -68,7 +68,6 @@ pub(super) async fn serve<S>(
         connection.is_first = false;
         let after = match admission {
             Admission::Refused(refused) => {
-                let refused = *refused;
                 let own = Own {
                     answer: &refused.answer,
                     ours: &refused.ours,

@@ -121,7 +121,7 @@ async fn serve_stream(door: &FrontDoor, facts: &ConnectionFacts, session: HttpSe
                 ours,
                 kind,
                 record,
-            } = *refused;
+            } = refused;
             let sent = stream
                 .answer(&answer, &ours, kind, stall)
                 .await

@@ -37,7 +37,7 @@ pub(super) struct RequestView<'a> {
 /// What becomes of a request.
 pub(super) enum Admission {
     Admitted(Admitted),
-    Refused(Box<Refused>),
+    Refused(Refused),
 }
 
 /// A permitted request, ready to go out. It borrows nothing of its head.
@@ -217,7 +217,7 @@ impl FrontDoor {
         );
         let is_https = facts.scheme == Scheme::Https
             || (denial.code() != Code::UntrustedSource && forwarded_https(fields));
-        Admission::Refused(Box::new(Refused {
+        Admission::Refused(Refused {
             answer,
             ours: AnswerFields {
                 request_id,
@@ -225,7 +225,7 @@ impl FrontDoor {
             },
             kind: kind(view),
             record,
-        }))
+        })
     }
 
     /// Refuses an announced body before any of it is read.
@@ -248,7 +248,7 @@ impl FrontDoor {
             Who::default(),
         );
         let is_https = facts.scheme == Scheme::Https || forwarded_https(fields);
-        Admission::Refused(Box::new(Refused {
+        Admission::Refused(Refused {
             answer: problem.answer(request_id.as_str(), accept(fields)),
             ours: AnswerFields {
                 request_id,
@@ -256,7 +256,7 @@ impl FrontDoor {
             },
             kind: kind(view),
             record,
-        }))
+        })
     }
 
     /// Refuses a head that could not be read; there is nothing to decide on.
@@ -300,7 +300,7 @@ impl FrontDoor {
             None,
             Who::default(),
         );
-        Admission::Refused(Box::new(Refused {
+        Admission::Refused(Refused {
             answer: problem.answer(request_id.as_str(), None),
             ours: AnswerFields {
                 request_id,
@@ -308,7 +308,7 @@ impl FrontDoor {
             },
             kind: RequestKind::Other,
             record,
-        }))
+        })
     }
 
     /// Counts and logs what HTTP/2 refused below the level of requests.

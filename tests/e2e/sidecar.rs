@@ -194,11 +194,6 @@ impl Sidecar {
         self.folder.path().join("cert.pem")
     }
 
-    /// The folder of its files.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
