@@ -2,7 +2,7 @@
 
 use crate::client::{Connection, Response};
 use crate::recorder::Recorder;
-use crate::sidecar::{IDENTITY, Setup, Sidecar};
+use crate::sidecar::{IDENTITY, PATIENCE, Setup, Sidecar};
 
 async fn get(sidecar: &Sidecar, path: &str) -> Response {
     let mut connection = Connection::tcp(sidecar.admin).await;
@@ -23,19 +23,21 @@ async fn metrics_count_what_was_served_and_denied() {
     sidecar
         .send("GET / HTTP/1.1\r\nx-forwarded-proto: https\r\n")
         .await;
-    // A request is counted once its answer is out, so a moment after it.
-    let mut text = String::new();
-    while !text.contains("outcome=\"denied\"") {
-        text = String::from_utf8(get(&sidecar, "/metrics").await.body).unwrap();
-    }
-    for line in [
+    let lines = [
         "portcullis_requests_total{outcome=\"permitted\",status=\"200\"} 1",
         "portcullis_requests_total{outcome=\"denied\",status=\"401\"} 1",
         "portcullis_denials_total{code=\"trusted_proxy_user_missing\"} 1",
         "portcullis_config_generation 1",
-    ] {
-        assert!(text.contains(line), "{line}\n{text}");
-    }
+    ];
+    // A request is counted once its answer is out, so a moment after it.
+    let mut text = String::new();
+    let counted = async {
+        while !lines.iter().all(|line| text.contains(line)) {
+            text = String::from_utf8(get(&sidecar, "/metrics").await.body).unwrap();
+        }
+    };
+    let counted = tokio::time::timeout(PATIENCE, counted).await;
+    assert!(counted.is_ok(), "{text}");
     assert!(!text.contains("nick"), "a user in a metric");
 }
 

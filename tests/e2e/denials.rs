@@ -135,9 +135,7 @@ async fn each_row_is_denied_over_http_2() {
     for (fields, code, status) in ROWS {
         // RFC 9113 section 8.2.1 forbids white space around values: the client
         // library would not send it.
-        let fields = fields
-            .replace("  \t\r\n", "\r\n")
-            .replace(": \r\n", ": \r\n");
+        let fields = fields.replace("  \t\r\n", "\r\n");
         let answer = client
             .send(http2_request("GET", "/api", &fields))
             .await

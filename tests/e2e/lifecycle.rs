@@ -55,24 +55,21 @@ async fn no_request_fails_when_sigterm_comes_under_load() {
             let (served, stopped) = (served.clone(), stopped.clone());
             tokio::spawn(async move {
                 let request = complete(&format!("GET / HTTP/1.1\r\n{IDENTITY}"));
-                while let Ok(stream) = tokio::net::TcpStream::connect(address).await {
-                    drop(stream);
-                    let mut connection = crate::client::Connection::tcp(address).await;
-                    loop {
-                        if connection.try_write(&request).await.is_err() {
-                            // Only a connection that had been idle may be closed.
-                            assert!(stopped.load(Ordering::Relaxed));
-                            return;
-                        }
-                        let answer = connection
-                            .try_response()
-                            .await
-                            .expect("an accepted request failed");
-                        assert_eq!(answer.status, 200);
-                        served.fetch_add(1, Ordering::Relaxed);
-                        if answer.values("connection") == ["close"] {
-                            return;
-                        }
+                let mut connection = crate::client::Connection::tcp(address).await;
+                loop {
+                    if connection.try_write(&request).await.is_err() {
+                        // Only a connection that had been idle may be closed.
+                        assert!(stopped.load(Ordering::Relaxed));
+                        return;
+                    }
+                    let answer = connection
+                        .try_response()
+                        .await
+                        .expect("an accepted request failed");
+                    assert_eq!(answer.status, 200);
+                    served.fetch_add(1, Ordering::Relaxed);
+                    if answer.values("connection") == ["close"] {
+                        return;
                     }
                 }
             })
