@@ -1,10 +1,11 @@
 //! HTTP/2 connections: Pingora's session for each stream, our decision and our
 //! exchange for each request.
 
+use super::admission::{Admission, Refused, RequestView};
+use super::forward::{Next, Served};
 use super::http2_stream::Http2Stream;
 use super::request_body::RequestBody;
 use super::response::ResponseSink;
-use super::serve::{Admission, Next, Refused, RequestView, Served};
 use super::{ConnectionFacts, FrontDoor};
 use crate::http1::body::Framing;
 use crate::http1::host;
