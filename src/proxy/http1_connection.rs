@@ -113,7 +113,7 @@ fn admit(
             let view = RequestView {
                 method: head.method,
                 target: head.target,
-                host: head.host,
+                host: head.host.as_str(),
                 framing: head.framing,
                 upgrade: head.upgrade,
                 websocket_key: head.websocket_key,
