@@ -1,2 +1,33 @@
 //! Portcullis: the front door (ingress) and the back door (egress) of a
 //! self-hosted AI-agent gateway.
+//!
+//! The floor plan: a room may use the floors below it and never one above;
+//! `tests/architecture.rs` keeps that.
+//!
+//! | floor | rooms |
+//! |---|---|
+//! | 6 | [`cli`]: the commands |
+//! | 5 | [`server`]: the composition root |
+//! | 4 | [`listener`], [`proxy`], [`admin`], [`demo`] |
+//! | 3 | [`snapshot`]: all that a reload replaces |
+//! | 2 | [`config`], [`upstream`] |
+//! | 1 | [`forwarded`], [`http1`], [`tls`], [`telemetry`] |
+//! | 0 | [`policy`], [`secrets`], [`transport`], [`drain`] |
+
+pub mod admin;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod drain;
+pub mod forwarded;
+pub mod http1;
+pub mod listener;
+pub mod policy;
+pub mod proxy;
+pub mod secrets;
+pub mod server;
+pub mod snapshot;
+pub mod telemetry;
+pub mod tls;
+pub mod transport;
+pub mod upstream;

@@ -1,0 +1,191 @@
+//! What the admin listener answers, refusals in the shape of all our errors.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::{Response, StatusCode};
+use serde_json::{Value, json};
+
+/// An answer that is ready to go out.
+pub(super) struct Answer {
+    status: StatusCode,
+    content_type: &'static str,
+    body: String,
+    extra: HeaderMap,
+    request_id: String,
+}
+
+impl Answer {
+    /// JSON with `status`, one of HTTP's own.
+    pub(super) fn json(status: u16, body: &Value) -> Self {
+        Self {
+            status: StatusCode::from_u16(status).expect("only literal statuses come here"),
+            content_type: "application/json",
+            body: body.to_string(),
+            extra: HeaderMap::new(),
+            request_id: next_request_id(),
+        }
+    }
+
+    /// 200 with `body` of `content_type`.
+    pub(super) fn text(content_type: &'static str, body: String) -> Self {
+        Self {
+            status: StatusCode::OK,
+            content_type,
+            body,
+            extra: HeaderMap::new(),
+            request_id: next_request_id(),
+        }
+    }
+
+    /// The response; to a HEAD request the body's length alone.
+    pub(super) fn into_response(self, head_only: bool) -> Response<Full<Bytes>> {
+        let length = self.body.len();
+        let body = if head_only {
+            Bytes::new()
+        } else {
+            Bytes::from(self.body)
+        };
+        let mut response = Response::new(Full::new(body));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.extend(self.extra);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(
+            HeaderName::from_static("x-request-id"),
+            HeaderValue::from_str(&self.request_id).expect("hexadecimal digits are legal"),
+        );
+        response
+    }
+}
+
+/// Why a request is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The request is malformed in a way that `message` names.
+    BadRequest { message: &'static str },
+    /// The `Host` is not one that this listener answers to.
+    HostNotAllowed,
+    /// A web page made this request.
+    WebPage,
+    /// No bearer token, or another one.
+    Unauthorized,
+    /// No such route.
+    NotFound,
+    /// The route takes only the methods in `allow`.
+    MethodNotAllowed { allow: &'static str },
+    /// The body is over the limit.
+    RequestTooLarge,
+    /// Reloading is not built yet.
+    ReloadNotSupported,
+}
+
+impl Refusal {
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
+            Self::HostNotAllowed | Self::WebPage => StatusCode::FORBIDDEN,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::ReloadNotSupported => StatusCode::NOT_IMPLEMENTED,
+        }
+    }
+
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Self::BadRequest { .. } => "bad_request",
+            Self::HostNotAllowed => "host_not_allowed",
+            Self::WebPage => "cross_site_request",
+            Self::Unauthorized => "admin_unauthorized",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::RequestTooLarge => "request_too_large",
+            Self::ReloadNotSupported => "not_supported",
+        }
+    }
+
+    fn kind(self) -> &'static str {
+        match self {
+            Self::HostNotAllowed | Self::WebPage => "forbidden",
+            Self::Unauthorized => "unauthorized",
+            Self::ReloadNotSupported => "not_supported",
+            Self::BadRequest { .. }
+            | Self::NotFound
+            | Self::MethodNotAllowed { .. }
+            | Self::RequestTooLarge => "invalid_request",
+        }
+    }
+
+    fn message(self) -> &'static str {
+        match self {
+            Self::BadRequest { message } => message,
+            Self::HostNotAllowed => {
+                "this listener answers only to localhost, a loopback address, or its own address in the Host header"
+            }
+            Self::WebPage => {
+                "requests made by web pages are refused: Origin or a cross-site Sec-Fetch-Site came with it"
+            }
+            Self::Unauthorized => {
+                "expected the configured admin token as `Authorization: Bearer TOKEN`"
+            }
+            Self::NotFound => "there is nothing at this path",
+            Self::MethodNotAllowed { .. } => "this path does not take this method; see Allow",
+            Self::RequestTooLarge => "the request's body is too large",
+            Self::ReloadNotSupported => {
+                "reloading is not supported yet: restart to apply a changed configuration"
+            }
+        }
+    }
+
+    pub(super) fn into_answer(self) -> Answer {
+        let request_id = next_request_id();
+        let body = json!({"error": {
+            "message": self.message(),
+            "type": self.kind(),
+            "code": self.code(),
+            "reason": self.code(),
+            "requestId": request_id,
+        }});
+        let mut extra = HeaderMap::new();
+        match self {
+            Self::Unauthorized => {
+                extra.insert(
+                    WWW_AUTHENTICATE,
+                    HeaderValue::from_static("Bearer realm=\"portcullis admin\""),
+                );
+            }
+            Self::MethodNotAllowed { allow } => {
+                extra.insert(ALLOW, HeaderValue::from_static(allow));
+            }
+            _ => {}
+        }
+        Answer {
+            status: self.status(),
+            content_type: "application/json",
+            body: body.to_string(),
+            extra,
+            request_id,
+        }
+    }
+}
+
+/// An id that differs in every answer and every process.
+fn next_request_id() -> String {
+    static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{:016x}", SEED.hash_one(number))
+}

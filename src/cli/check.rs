@@ -1,0 +1,102 @@
+//! `portcullis check`: the configuration, every problem at once.
+
+use super::config_file::{LoadError, Loaded, load};
+use super::{ConfigPath, EXIT_USAGE, output};
+use crate::secrets::env;
+use crate::snapshot::Snapshot;
+use clap::Args;
+use serde_json::json;
+use std::process::ExitCode;
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    config: ConfigPath,
+    /// Also build all that `run` would: read certificates and keys, the users file,
+    /// and resolve every secret
+    #[arg(long)]
+    resolve: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    match load(&arguments.config) {
+        Ok(loaded) => {
+            let failures = if arguments.resolve {
+                resolve(&loaded)
+            } else {
+                Vec::new()
+            };
+            report(arguments, &loaded, &failures)
+        }
+        Err(error) if arguments.json => {
+            output::finish(output::line(as_json(&error)), EXIT_USAGE.into())
+        }
+        Err(error) => {
+            error.complain();
+            EXIT_USAGE.into()
+        }
+    }
+}
+
+fn resolve(loaded: &Loaded) -> Vec<String> {
+    match Snapshot::build(&loaded.config, &env::process) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors.iter().map(|error| super::chain(error)).collect(),
+    }
+}
+
+fn report(arguments: &Arguments, loaded: &Loaded, failures: &[String]) -> ExitCode {
+    let code = if failures.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        EXIT_USAGE.into()
+    };
+    if arguments.json {
+        let report = json!({
+            "ok": failures.is_empty(),
+            "file": loaded.path,
+            "problems": failures.iter().map(|message| json!({ "message": message })).collect::<Vec<_>>(),
+            "warnings": loaded.warnings,
+        });
+        return output::finish(output::line(report), code);
+    }
+    for warning in &loaded.warnings {
+        output::complain(format_args!("warning: {warning}"));
+    }
+    for failure in failures {
+        output::complain(format_args!("{}: {failure}", loaded.path.display()));
+    }
+    if failures.is_empty() {
+        return output::finish(
+            output::line(format_args!("{}: good", loaded.path.display())),
+            code,
+        );
+    }
+    code
+}
+
+fn as_json(error: &LoadError) -> serde_json::Value {
+    match error {
+        LoadError::Unreadable(message) => {
+            json!({ "ok": false, "problems": [{ "message": message }], "warnings": [] })
+        }
+        LoadError::Invalid { path, problems } => {
+            let problems: Vec<_> = problems
+                .iter()
+                .map(|problem| {
+                    json!({
+                        "line": problem.line,
+                        "column": problem.column,
+                        "key": problem.key,
+                        "message": problem.message,
+                    })
+                })
+                .collect();
+            json!({ "ok": false, "file": path, "problems": problems, "warnings": [] })
+        }
+    }
+}

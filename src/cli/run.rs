@@ -1,0 +1,94 @@
+//! `portcullis run`: serves until it is told to stop.
+
+use super::config_file::{Loaded, load};
+use super::{COMMIT, ConfigPath, EXIT_FAILURE, EXIT_USAGE, Verbosity, output};
+use crate::config::{Config, LogLevel};
+use crate::secrets::env;
+use crate::server::{self, Server, ServerError};
+use crate::telemetry::logging::{self, Colour, Logging};
+use clap::Args;
+use std::process::ExitCode;
+use tracing::level_filters::LevelFilter;
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    config: ConfigPath,
+}
+
+pub(super) fn run(arguments: &Arguments, verbosity: Verbosity) -> ExitCode {
+    let Loaded {
+        path,
+        config,
+        warnings,
+    } = match load(&arguments.config) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            error.complain();
+            return EXIT_USAGE.into();
+        }
+    };
+    let flusher = match logging::init(logging_of(&config, verbosity)) {
+        Ok(flusher) => flusher,
+        Err(error) => {
+            output::complain(format_args!("portcullis: {}", super::chain(&error)));
+            return EXIT_FAILURE.into();
+        }
+    };
+    for warning in &warnings {
+        tracing::warn!(config.warning = warning, "the configuration has a warning");
+    }
+    let code = serve(&config, &path.display().to_string());
+    drop(flusher);
+    code
+}
+
+fn serve(config: &Config, origin: &str) -> ExitCode {
+    let outcome = server::runtime().and_then(|runtime| {
+        runtime.block_on(async {
+            let server = Server::bind(config, &env::process, COMMIT).await?;
+            server.run(server::stop_signals()?).await
+        })
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(ServerError::Config(errors)) => {
+            for error in &errors {
+                output::complain(format_args!("{origin}: {}", super::chain(error)));
+            }
+            EXIT_USAGE.into()
+        }
+        Err(error) => {
+            output::complain(format_args!("portcullis: {}", super::chain(&error)));
+            EXIT_FAILURE.into()
+        }
+    }
+}
+
+/// The configured log, made louder or quieter by the command line.
+fn logging_of(config: &Config, verbosity: Verbosity) -> Logging {
+    const LEVELS: [LevelFilter; 5] = [
+        LevelFilter::ERROR,
+        LevelFilter::WARN,
+        LevelFilter::INFO,
+        LevelFilter::DEBUG,
+        LevelFilter::TRACE,
+    ];
+    let configured = match config.log.level {
+        LogLevel::Error => 0,
+        LogLevel::Warn => 1,
+        LogLevel::Info => 2,
+        LogLevel::Debug => 3,
+        LogLevel::Trace => 4,
+    };
+    let index = (configured + usize::from(verbosity.verbose))
+        .saturating_sub(usize::from(verbosity.quiet))
+        .min(LEVELS.len() - 1);
+    Logging {
+        level: LEVELS[index],
+        format: config.log.format,
+        access: config.log.access,
+        colour: Colour::for_stderr(std::env::var_os("NO_COLOR").as_deref()),
+    }
+}

@@ -1,0 +1,166 @@
+//! `listen.redirectHttp`: a plain listener that sends everyone to https, and
+//! does nothing else.
+
+use crate::drain::Drain;
+use crate::http1::host::split_port;
+use crate::http1::request::{FieldList, parse};
+use crate::http1::scan::HeadScanner;
+use pingora_timeout::timeout;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+/// Redirected clients at the same time; each is gone within the deadline.
+const MAX_CLIENTS: usize = 1024;
+const DEADLINE: Duration = Duration::from_secs(10);
+const MAX_HEAD: usize = 8 * 1024;
+const MAX_FIELDS: usize = 100;
+
+/// Where clients are sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Redirect {
+    /// The port of this plain listener.
+    pub own_port: u16,
+    /// The port of the TLS listener.
+    pub tls_port: u16,
+}
+
+impl Redirect {
+    /// Answers until the drain begins.
+    pub async fn run(self, listener: TcpListener, drain: Drain) {
+        let mut drain = drain.watch();
+        let slots = Arc::new(Semaphore::new(MAX_CLIENTS));
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = drain.begun() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((tcp, _)) => {
+                    let Ok(slot) = slots.clone().try_acquire_owned() else {
+                        continue;
+                    };
+                    tokio::spawn(async move {
+                        // Whoever is slower than that, or breaks off, is not redirected.
+                        let _ = timeout(DEADLINE, self.answer(tcp)).await;
+                        drop(slot);
+                    });
+                }
+                Err(error) => super::pause_after(&error).await,
+            }
+        }
+    }
+
+    async fn answer(self, mut tcp: TcpStream) -> std::io::Result<()> {
+        let mut head = Vec::with_capacity(1024);
+        let mut scanner = HeadScanner::default();
+        let answer = loop {
+            match scanner.advance(&head) {
+                Ok(Some(length)) => break self.respond(&head[..length]),
+                Ok(None) if head.len() <= MAX_HEAD => {}
+                _ => break BAD_REQUEST.to_owned(),
+            }
+            if tcp.read_buf(&mut head).await? == 0 {
+                return Ok(());
+            }
+        };
+        tcp.write_all(answer.as_bytes()).await?;
+        tcp.shutdown().await
+    }
+
+    fn respond(self, head: &[u8]) -> String {
+        let mut fields = FieldList::default();
+        match parse(head, MAX_FIELDS, &mut fields) {
+            Ok(request) => {
+                let location = self.location(request.host, request.target);
+                format!(
+                    "HTTP/1.1 308 Permanent Redirect\r\nlocation: {location}\r\n\
+                     content-length: 0\r\nconnection: close\r\n\r\n"
+                )
+            }
+            Err(_) => BAD_REQUEST.to_owned(),
+        }
+    }
+
+    /// A client that reached this listener under its own port reaches the TLS
+    /// listener under its own as well; one that came by another port came through
+    /// a mapping, which has the standard port on its other side.
+    fn location(self, host: &str, target: &str) -> String {
+        let (name, port) = split_port(host);
+        let port = match port {
+            None => 80,
+            Some(port) => port.parse().unwrap_or(80),
+        };
+        let is_direct = port == self.own_port;
+        if is_direct && self.tls_port != 443 {
+            format!("https://{name}:{}{target}", self.tls_port)
+        } else {
+            format!("https://{name}{target}")
+        }
+    }
+}
+
+const BAD_REQUEST: &str =
+    "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_host_path_and_query_and_finds_the_port() {
+        let direct = Redirect {
+            own_port: 8080,
+            tls_port: 8443,
+        };
+        let standard = Redirect {
+            own_port: 80,
+            tls_port: 443,
+        };
+        let cases = [
+            (
+                direct,
+                "claw.example.com:8080",
+                "https://claw.example.com:8443/a?b",
+            ),
+            (direct, "claw.example.com", "https://claw.example.com/a?b"),
+            (direct, "[::1]:8080", "https://[::1]:8443/a?b"),
+            (standard, "claw.example.com", "https://claw.example.com/a?b"),
+            (
+                Redirect {
+                    own_port: 80,
+                    tls_port: 8443,
+                },
+                "h",
+                "https://h:8443/a?b",
+            ),
+        ];
+        for (redirect, host, location) in cases {
+            assert_eq!(redirect.location(host, "/a?b"), location);
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_none_is_not_sent_anywhere() {
+        let redirect = Redirect {
+            own_port: 80,
+            tls_port: 443,
+        };
+        for host in ["evil.com/@", "a b", "a\u{e9}", "u@h", ""] {
+            let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            assert!(
+                redirect
+                    .respond(head.as_bytes())
+                    .starts_with("HTTP/1.1 400"),
+                "{host}"
+            );
+        }
+        let answer = redirect.respond(b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n");
+        assert!(
+            answer.starts_with("HTTP/1.1 308 ") && answer.contains("location: https://h/a\r\n")
+        );
+    }
+}

@@ -1,0 +1,288 @@
+//! Why a request was refused: what the client is told, and what the operator is.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::IpAddr;
+
+use super::names::FieldName;
+use super::request::MAX_FIELDS;
+use super::user::{MAX_USER_BYTES, UserProblem};
+
+/// The rule that refused a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// The source is in none of the trusted networks.
+    UntrustedSource,
+    /// A loopback source without `allowLoopback`.
+    LoopbackSource,
+    /// An address of this host itself without `allowLocalInterface`.
+    LocalInterfaceSource,
+    /// This host's addresses couldn't be read.
+    LocalInterfaceCheckFailed,
+    /// Headers that two readers could read in two ways.
+    AmbiguousHeader,
+    /// Scopes came in, and nothing says what they may hold.
+    UnexpectedScopes,
+    /// A required header is absent or blank.
+    MissingHeader,
+    /// The user header is absent or blank.
+    UserMissing,
+    /// The user header holds what can't be a user.
+    UserInvalid,
+    /// The user isn't among those allowed.
+    UserNotAllowed,
+}
+
+/// A refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Denial(Cause);
+
+/// What exactly was found. Names are ours, out of the configuration; a value of
+/// the client's shows only where it is an address or a user in printable ASCII.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cause {
+    UntrustedSource(IpAddr),
+    LoopbackSource(IpAddr),
+    LocalInterfaceSource(IpAddr),
+    LocalInterfaceCheckFailed(IpAddr),
+    TooManyFields(usize),
+    Repeated(FieldName, usize),
+    Comma(FieldName),
+    Alias(FieldName),
+    NotScopes,
+    UnexpectedScopes,
+    MissingHeader(FieldName, Missing),
+    UserMissing(FieldName, Missing),
+    UserInvalid(FieldName, UserProblem),
+    UserNotAllowed(Box<str>),
+}
+
+/// How a header is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    Absent,
+    Blank,
+}
+
+impl Code {
+    /// Every code, in the order of the checks.
+    pub const ALL: [Self; 10] = [
+        Self::UntrustedSource,
+        Self::LoopbackSource,
+        Self::LocalInterfaceSource,
+        Self::LocalInterfaceCheckFailed,
+        Self::AmbiguousHeader,
+        Self::UnexpectedScopes,
+        Self::MissingHeader,
+        Self::UserMissing,
+        Self::UserInvalid,
+        Self::UserNotAllowed,
+    ];
+
+    /// The code as clients, logs and metrics know it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UntrustedSource => "trusted_proxy_untrusted_source",
+            Self::LoopbackSource => "trusted_proxy_loopback_source",
+            Self::LocalInterfaceSource => "trusted_proxy_local_interface_source",
+            Self::LocalInterfaceCheckFailed => "trusted_proxy_local_interface_check_failed",
+            Self::AmbiguousHeader => "trusted_proxy_ambiguous_header",
+            Self::UnexpectedScopes => "trusted_proxy_unexpected_scopes",
+            Self::MissingHeader => "trusted_proxy_missing_header",
+            Self::UserMissing => "trusted_proxy_user_missing",
+            Self::UserInvalid => "trusted_proxy_user_invalid",
+            Self::UserNotAllowed => "trusted_proxy_user_not_allowed",
+        }
+    }
+
+    /// The HTTP status: 400, 401 or 403.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::UntrustedSource
+            | Self::LoopbackSource
+            | Self::LocalInterfaceSource
+            | Self::LocalInterfaceCheckFailed
+            | Self::UserNotAllowed => 403,
+            Self::AmbiguousHeader | Self::UnexpectedScopes => 400,
+            Self::MissingHeader | Self::UserMissing | Self::UserInvalid => 401,
+        }
+    }
+
+    /// The `type` of the answer's body, which follows from the status.
+    pub const fn kind(self) -> &'static str {
+        match self.status() {
+            401 => "unauthorized",
+            403 => "forbidden",
+            _ => "invalid_request",
+        }
+    }
+
+    /// What the client is told: the rule, none of the policy's values.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::UntrustedSource => "the request did not come through a trusted proxy",
+            Self::LoopbackSource => "requests from loopback addresses are not accepted",
+            Self::LocalInterfaceSource => {
+                "requests from this host's own addresses are not accepted"
+            }
+            Self::LocalInterfaceCheckFailed => {
+                "whether the request came from this host itself could not be checked"
+            }
+            Self::AmbiguousHeader => "a header that identity depends on is ambiguous",
+            Self::UnexpectedScopes => "the request names scopes, which are not accepted here",
+            Self::MissingHeader => "a header that the trusted proxy must set is missing",
+            Self::UserMissing => "the trusted proxy named no user",
+            Self::UserInvalid => "the trusted proxy named a user that is not valid",
+            Self::UserNotAllowed => "the user is not allowed",
+        }
+    }
+}
+
+impl Denial {
+    pub(super) fn new(cause: Cause) -> Self {
+        Self(cause)
+    }
+
+    /// The rule that refused.
+    pub fn code(&self) -> Code {
+        match self.0 {
+            Cause::UntrustedSource(_) => Code::UntrustedSource,
+            Cause::LoopbackSource(_) => Code::LoopbackSource,
+            Cause::LocalInterfaceSource(_) => Code::LocalInterfaceSource,
+            Cause::LocalInterfaceCheckFailed(_) => Code::LocalInterfaceCheckFailed,
+            Cause::TooManyFields(_)
+            | Cause::Repeated(..)
+            | Cause::Comma(_)
+            | Cause::Alias(_)
+            | Cause::NotScopes => Code::AmbiguousHeader,
+            Cause::UnexpectedScopes => Code::UnexpectedScopes,
+            Cause::MissingHeader(..) => Code::MissingHeader,
+            Cause::UserMissing(..) => Code::UserMissing,
+            Cause::UserInvalid(..) => Code::UserInvalid,
+            Cause::UserNotAllowed(_) => Code::UserNotAllowed,
+        }
+    }
+
+    /// The `reason` in log and body: the code, with `_<name>` where a required
+    /// header is missing.
+    pub fn reason(&self) -> Cow<'static, str> {
+        match &self.0 {
+            Cause::MissingHeader(name, _) => {
+                format!("{}_{name}", Code::MissingHeader.as_str()).into()
+            }
+            _ => self.code().as_str().into(),
+        }
+    }
+
+    /// What the client is told.
+    pub fn message(&self) -> &'static str {
+        self.code().message()
+    }
+
+    /// What the operator's log is told: what was got and what was expected.
+    /// Never the value of a header, but for the user who isn't allowed.
+    pub fn detail(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UntrustedSource(address) => {
+                write!(f, "got source `{address}`, expected one of `gateway.trustedProxies`")
+            }
+            Self::LoopbackSource(address) => {
+                write!(f, "got loopback source `{address}`, expected another or `allowLoopback = true`")
+            }
+            Self::LocalInterfaceSource(address) => write!(
+                f,
+                "got source `{address}`, an address of this host, expected another or `allowLocalInterface = true`"
+            ),
+            Self::LocalInterfaceCheckFailed(address) => write!(
+                f,
+                "got source `{address}` and could not read this host's addresses, expected to tell them apart"
+            ),
+            Self::TooManyFields(count) => write!(f, "got {count} header fields, expected at most {MAX_FIELDS}"),
+            Self::Repeated(name, count) => write!(f, "got `{name}` {count} times, expected it once"),
+            Self::Comma(name) => write!(f, "got a comma in `{name}`, expected one user"),
+            Self::Alias(name) => {
+                write!(f, "got an alias of `{name}` (`_` or `.` for `-` or the reverse), expected `{name}` alone")
+            }
+            Self::NotScopes => f.write_str("got no list of scopes in `x-openclaw-scopes`, expected words and commas"),
+            Self::UnexpectedScopes => f.write_str(
+                "got `x-openclaw-scopes`, expected none unless `scopeCeilings` or `passScopes` is configured",
+            ),
+            Self::MissingHeader(name, missing) => {
+                write!(f, "got {missing} `{name}`, expected the trusted proxy to set it")
+            }
+            Self::UserMissing(name, missing) => write!(f, "got {missing} `{name}`, expected a user"),
+            Self::UserInvalid(name, UserProblem::TooLong(bytes)) => {
+                write!(f, "got {bytes} bytes in `{name}`, expected a user of at most {MAX_USER_BYTES}")
+            }
+            Self::UserInvalid(name, _) => {
+                write!(f, "got a byte outside printable ASCII in `{name}`, expected a user in ASCII")
+            }
+            Self::UserNotAllowed(user) => {
+                write!(f, "got user `{user}`, expected one of `allowUsers` (compared to the letter)")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Absent => "no",
+            Self::Blank => "a blank",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn has_the_contracts_status_and_type_for_each_code() {
+        let table: Vec<_> = Code::ALL
+            .iter()
+            .map(|code| (code.as_str(), code.status(), code.kind()))
+            .collect();
+        assert_eq!(
+            table,
+            [
+                ("trusted_proxy_untrusted_source", 403, "forbidden"),
+                ("trusted_proxy_loopback_source", 403, "forbidden"),
+                ("trusted_proxy_local_interface_source", 403, "forbidden"),
+                (
+                    "trusted_proxy_local_interface_check_failed",
+                    403,
+                    "forbidden"
+                ),
+                ("trusted_proxy_ambiguous_header", 400, "invalid_request"),
+                ("trusted_proxy_unexpected_scopes", 400, "invalid_request"),
+                ("trusted_proxy_missing_header", 401, "unauthorized"),
+                ("trusted_proxy_user_missing", 401, "unauthorized"),
+                ("trusted_proxy_user_invalid", 401, "unauthorized"),
+                ("trusted_proxy_user_not_allowed", 403, "forbidden"),
+            ]
+        );
+    }
+
+    #[test]
+    fn names_the_missing_header_in_the_reason() {
+        let name = FieldName::parse("X-Forwarded-Proto").unwrap();
+        let denial = Denial::new(Cause::MissingHeader(name, Missing::Blank));
+        assert_eq!(
+            denial.reason(),
+            "trusted_proxy_missing_header_x-forwarded-proto"
+        );
+        assert_eq!(
+            denial.detail(),
+            "got a blank `x-forwarded-proto`, expected the trusted proxy to set it"
+        );
+        assert_eq!(denial.code(), Code::MissingHeader);
+    }
+}

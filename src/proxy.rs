@@ -1,0 +1,98 @@
+//! The front door: from an accepted connection to the gateway and back.
+//!
+//! **Why the engine is ours.** `ProxyHttp` can't keep what is promised here, and
+//! its hooks come too late to mend that: a head with two readings has lost its
+//! second reading before a filter sees it, an early answer is not read while the
+//! upload blocks, nothing is called on an idle WebSocket that must be closed with
+//! a code, and such a WebSocket holds 249 kB of buffers. So Pingora serves HTTP/2
+//! (its session over h2, with its checks of authority and malformed streams), its
+//! timers and its `IO` stream; HTTP/1.1 is read once, strictly, by `http1`, the
+//! policy decides on the bytes in the connection's buffer, and the upstream's head
+//! is written straight from them: no header map, no channel, no task per request.
+//! `make bench-compare` prints what that costs beside nginx.
+
+mod exchange;
+mod http1_connection;
+mod http2;
+mod http2_stream;
+mod inbound;
+mod record;
+mod request_body;
+mod request_id;
+pub mod respond;
+mod response;
+mod serve;
+mod websocket;
+
+use crate::drain::Drain;
+use crate::forwarded::Scheme;
+use crate::policy::Source;
+use crate::snapshot::Snapshot;
+use crate::telemetry::metrics::Metrics;
+use crate::transport::Transport;
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+
+/// What is known of a connection before its first request.
+#[derive(Debug, Clone)]
+pub struct ConnectionFacts {
+    /// Who connected.
+    pub source: Source,
+    /// Whether the listener speaks TLS.
+    pub scheme: Scheme,
+}
+
+/// Serves connections under the current snapshot.
+pub struct FrontDoor {
+    snapshot: ArcSwap<Snapshot>,
+    metrics: Arc<Metrics>,
+    drain: Drain,
+}
+
+impl FrontDoor {
+    /// A door that decides by `snapshot`, counts in `metrics` and ends with `drain`.
+    pub fn new(snapshot: Arc<Snapshot>, metrics: Arc<Metrics>, drain: Drain) -> Self {
+        Self {
+            snapshot: ArcSwap::new(snapshot),
+            metrics,
+            drain,
+        }
+    }
+
+    /// What new requests are decided by.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Serves one connection to its end. `slot` is what the connection holds (its
+    /// place under the connection limit) and is dropped with it.
+    pub async fn serve<S>(self: Arc<Self>, transport: Transport, facts: ConnectionFacts, slot: S)
+    where
+        S: Send + 'static,
+    {
+        if transport.is_http2() {
+            http2::serve(self, transport, facts).await;
+            drop(slot);
+        } else {
+            http1_connection::serve(self, transport, facts, slot).await;
+        }
+    }
+}
+
+/// A whole answer for a connection that is turned away before it has a request.
+pub fn overload_answer(problem: respond::Problem) -> Vec<u8> {
+    use crate::http1::response::RequestKind;
+    use crate::http1::{Persistence, Version};
+    let ours = response::AnswerFields {
+        request_id: request_id::RequestId::generate(),
+        hsts: None,
+    };
+    let answer = problem.answer(ours.request_id.as_str(), None);
+    response::own_answer(
+        &answer,
+        RequestKind::Other,
+        Version::Http11,
+        Persistence::Close,
+        &ours,
+    )
+}

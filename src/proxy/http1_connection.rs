@@ -1,0 +1,380 @@
+//! An HTTP/1 connection: head after head, each decided on by itself, until one
+//! side has enough.
+
+use super::inbound::Inbound;
+use super::record::Record;
+use super::request_body::RequestBody;
+use super::respond::{Answer, Problem};
+use super::response::{AnswerFields, Http1Sink, ResponseSink, own_answer, write_flushed};
+use super::serve::{Admission, Admitted, Next, RequestView, Served};
+use super::websocket::{self, Tunnel};
+use super::{ConnectionFacts, FrontDoor};
+use crate::drain::DrainWatch;
+use crate::http1::body::{Decoder, Framing};
+use crate::http1::request::{self, FieldList};
+use crate::http1::response::RequestKind;
+use crate::http1::scan::HeadScanner;
+use crate::http1::{Persistence, Version};
+use crate::snapshot::Snapshot;
+use crate::transport::Transport;
+use crate::upstream::UpstreamConnection;
+use pingora_timeout::timeout;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncWriteExt, WriteHalf};
+
+/// How long a connection that is idle when the drain begins may still bring the
+/// request that is already on its way to us.
+const LAST_REQUEST: Duration = Duration::from_millis(800);
+/// What a refused upload may still send while it reads our answer (a reset would
+/// destroy the answer in its socket): nginx's lingering close.
+const LINGER: Duration = Duration::from_secs(10);
+const LINGER_SILENCE: Duration = Duration::from_secs(2);
+
+/// Serves the connection to its end.
+pub(super) async fn serve<S>(
+    door: Arc<FrontDoor>,
+    transport: Transport,
+    facts: ConnectionFacts,
+    slot: S,
+) where
+    S: Send + 'static,
+{
+    let (reader, writer) = tokio::io::split(transport);
+    let mut connection = Connection {
+        drain: door.drain.watch(),
+        inbound: Inbound::new(reader),
+        writer,
+        is_first: true,
+    };
+    while let Some(head) = connection.read_head(&door.snapshot()).await {
+        let snapshot = door.snapshot();
+        let (admission, line) = match head {
+            Head::Whole(length) => {
+                let admitted = admit(
+                    &door,
+                    &snapshot,
+                    &facts,
+                    &connection.inbound.unread()[..length],
+                );
+                connection.inbound.consume(length);
+                admitted
+            }
+            Head::Broken(problem, detail) => {
+                let refused = door.refuse_unread(&snapshot, &facts, problem, detail);
+                (refused, Line::UNREAD)
+            }
+        };
+        connection.is_first = false;
+        let after = match admission {
+            Admission::Refused(refused) => {
+                let own = Own {
+                    answer: &refused.answer,
+                    ours: &refused.ours,
+                    kind: refused.kind,
+                };
+                let (bytes, after) = connection.answer(&snapshot, own, line).await;
+                let served = Served::own(refused.answer.status, bytes);
+                refused.record.finish(&door, &served);
+                after
+            }
+            Admission::Admitted(admitted) => {
+                connection.exchange(&door, &snapshot, admitted, line).await
+            }
+        };
+        match after {
+            After::NextRequest => connection.inbound.shrink(),
+            After::Close => return connection.close().await,
+            After::Linger => return connection.linger().await,
+            After::Abort => return,
+            After::Tunnel(tunnel) => {
+                return connection.tunnel(door, &snapshot, *tunnel, slot);
+            }
+        }
+    }
+}
+
+/// Reads the head and decides, while nothing else can touch the buffer.
+fn admit(
+    door: &FrontDoor,
+    snapshot: &Snapshot,
+    facts: &ConnectionFacts,
+    bytes: &[u8],
+) -> (Admission, Line) {
+    let mut fields = FieldList::default();
+    match request::parse(bytes, snapshot.limits.max_headers, &mut fields) {
+        Ok(head) => {
+            let line = Line {
+                version: head.version,
+                persistence: head.persistence,
+                framing: head.framing,
+            };
+            let view = RequestView {
+                method: head.method,
+                target: head.target,
+                host: head.host,
+                framing: head.framing,
+                upgrade: head.upgrade,
+                websocket_key: head.websocket_key,
+                expects_continue: head.expects_continue,
+                protocol: match head.version {
+                    Version::Http10 => "HTTP/1.0",
+                    Version::Http11 => "HTTP/1.1",
+                },
+            };
+            (door.admit(snapshot, facts, &view, fields.as_slice()), line)
+        }
+        Err(error) => (door.refuse_head(snapshot, facts, &error), Line::UNREAD),
+    }
+}
+
+/// What the connection needs to know of a request beyond its admission.
+#[derive(Clone, Copy)]
+struct Line {
+    version: Version,
+    persistence: Persistence,
+    framing: Framing,
+}
+
+impl Line {
+    /// Nothing certain is known of where a next request would start.
+    const UNREAD: Self = Self {
+        version: Version::Http11,
+        persistence: Persistence::Close,
+        framing: Framing::UntilClose,
+    };
+}
+
+enum Head {
+    Whole(usize),
+    Broken(Problem, &'static str),
+}
+
+enum After {
+    NextRequest,
+    Close,
+    Linger,
+    Abort,
+    Tunnel(Box<Switch>),
+}
+
+struct Switch {
+    upstream: UpstreamConnection,
+    early: Vec<u8>,
+    record: Record,
+    served: Served,
+}
+
+struct Own<'a> {
+    answer: &'a Answer,
+    ours: &'a AnswerFields,
+    kind: RequestKind,
+}
+
+struct Connection {
+    inbound: Inbound,
+    writer: WriteHalf<Transport>,
+    drain: DrainWatch,
+    is_first: bool,
+}
+
+impl Connection {
+    /// The next head. `None` when there is none to come, and nothing to say.
+    async fn read_head(&mut self, snapshot: &Snapshot) -> Option<Head> {
+        let limits = &snapshot.limits;
+        let max = usize::try_from(limits.max_header_bytes.bytes()).unwrap_or(usize::MAX);
+        if self.inbound.unread().is_empty() {
+            let patience = if self.is_first {
+                limits.header_timeout
+            } else {
+                limits.keepalive_timeout
+            };
+            self.first_bytes(patience).await?;
+        }
+        let deadline = Instant::now() + limits.header_timeout;
+        let mut scanner = HeadScanner::default();
+        loop {
+            // RFC 9112 section 2.2: one empty line before a request is passed over.
+            if self.inbound.unread().starts_with(b"\r\n") {
+                self.inbound.consume(2);
+                scanner = HeadScanner::default();
+            }
+            match scanner.advance(self.inbound.unread()) {
+                Ok(Some(length)) if length <= max => return Some(Head::Whole(length)),
+                Ok(None) if self.inbound.unread().len() <= max => {}
+                Ok(_) => {
+                    return Some(Head::Broken(
+                        Problem::HeadersTooLarge,
+                        "the head is longer than `limits.maxHeaderBytes`",
+                    ));
+                }
+                Err(_) => {
+                    return Some(Head::Broken(
+                        Problem::BadRequest,
+                        "a line ends in a bare line feed",
+                    ));
+                }
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            match timeout(left, self.inbound.fill_head()).await {
+                Ok(Ok(0)) | Ok(Err(_)) => return None,
+                Ok(Ok(_)) => {}
+                Err(_) if self.inbound.unread().is_empty() => return None,
+                Err(_) => {
+                    return Some(Head::Broken(
+                        Problem::RequestTimeout,
+                        "the head took longer than `limits.headerTimeout`",
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Waits for a request to begin: until `patience` ends, or the drain does not
+    /// let it wait any longer.
+    async fn first_bytes(&mut self, patience: Duration) -> Option<()> {
+        let read = tokio::select! {
+            biased;
+            read = timeout(patience, self.inbound.fill_head()) => read,
+            () = self.drain.begun() => timeout(LAST_REQUEST, self.inbound.fill_head()).await,
+        };
+        match read {
+            Ok(Ok(count)) if count > 0 => Some(()),
+            _ => None,
+        }
+    }
+
+    async fn exchange(
+        &mut self,
+        door: &FrontDoor,
+        snapshot: &Snapshot,
+        mut admitted: Admitted,
+        line: Line,
+    ) -> After {
+        let stall = snapshot.limits.body_stall_timeout;
+        let mut body = RequestBody::Http1 {
+            inbound: &mut self.inbound,
+            decoder: Decoder::new(line.framing),
+            pipeline_room: usize::try_from(snapshot.limits.max_header_bytes.bytes()).unwrap_or(0),
+        };
+        let mut sink = ResponseSink::Http1(Http1Sink::new(
+            &mut self.writer,
+            line.version,
+            line.persistence,
+            &door.drain,
+            stall,
+        ));
+        let forwarded = door
+            .forward(snapshot, &mut admitted, &mut body, &mut sink)
+            .await;
+        let persistence = sink.persistence();
+        let mut served = Served {
+            bytes_out: sink.bytes(),
+            ..forwarded.served
+        };
+        let after = match forwarded.next {
+            Next::Answered if persistence == Persistence::KeepAlive => After::NextRequest,
+            Next::Answered if line.framing == Framing::Empty => After::Close,
+            Next::Answered => After::Linger,
+            Next::Abort => After::Abort,
+            Next::Answer(answer) => {
+                let own = Own {
+                    answer: &answer,
+                    ours: &admitted.ours,
+                    kind: admitted.kind,
+                };
+                let line = Line {
+                    persistence,
+                    ..line
+                };
+                let (bytes, after) = self.answer(snapshot, own, line).await;
+                served.bytes_out = bytes;
+                after
+            }
+            Next::Tunnel(upstream, early) => {
+                admitted.record.count(door, &served);
+                return After::Tunnel(Box::new(Switch {
+                    upstream,
+                    early,
+                    record: admitted.record,
+                    served,
+                }));
+            }
+        };
+        admitted.record.finish(door, &served);
+        after
+    }
+
+    /// Sends an answer of our own.
+    async fn answer(&mut self, snapshot: &Snapshot, own: Own<'_>, line: Line) -> (u64, After) {
+        // A body that was not read would be taken for the next head.
+        let persistence = match line.framing {
+            Framing::Empty => line.persistence,
+            _ => Persistence::Close,
+        };
+        let bytes = own_answer(own.answer, own.kind, line.version, persistence, own.ours);
+        let written =
+            write_flushed(&mut self.writer, &bytes, snapshot.limits.body_stall_timeout).await;
+        let after = match (written, persistence, line.framing) {
+            (Err(_), ..) => After::Abort,
+            (Ok(()), Persistence::KeepAlive, _) => After::NextRequest,
+            (Ok(()), Persistence::Close, Framing::Empty) => After::Close,
+            (Ok(()), Persistence::Close, _) => After::Linger,
+        };
+        (own.answer.body.len() as u64, after)
+    }
+
+    async fn close(&mut self) {
+        // The client may be gone already; there is nobody left to tell.
+        let _ = timeout(LINGER_SILENCE, self.writer.shutdown()).await;
+    }
+
+    /// Closes our side, and takes what the client still sends until it has read
+    /// the answer and closes too.
+    async fn linger(&mut self) {
+        self.close().await;
+        let deadline = Instant::now() + LINGER;
+        while Instant::now() < deadline {
+            self.inbound.consume(usize::MAX);
+            match timeout(LINGER_SILENCE, self.inbound.fill_body()).await {
+                Ok(Ok(count)) if count > 0 => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// Hands both connections over to a task of their own: this one's buffers
+    /// and state are of no use to a tunnel that may live for weeks.
+    fn tunnel<S>(self, door: Arc<FrontDoor>, snapshot: &Snapshot, switch: Switch, slot: S)
+    where
+        S: Send + 'static,
+    {
+        let Switch {
+            upstream,
+            early,
+            record,
+            mut served,
+        } = switch;
+        let (reader, sent) = self.inbound.into_parts();
+        let tunnel = Tunnel::new(
+            websocket::Side {
+                transport: reader.unsplit(self.writer),
+                early: sent,
+            },
+            websocket::Side {
+                transport: upstream.into_transport(),
+                early,
+            },
+        );
+        let idle_timeout = snapshot.limits.websocket_idle_timeout;
+        let drain = self.drain;
+        tokio::spawn(async move {
+            let open = door.metrics.websocket_opened();
+            let relayed = tunnel.run(drain, idle_timeout).await;
+            served.bytes_in = relayed.to_upstream;
+            served.bytes_out = relayed.to_client;
+            record.log(&served);
+            drop((open, slot));
+        });
+    }
+}

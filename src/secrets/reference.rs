@@ -1,0 +1,315 @@
+//! What a config may write where a secret belongs: the secret itself, a
+//! `$NAME` shorthand, or a reference `{ source, provider, id }`.
+
+use std::fmt;
+
+use super::SecretValue;
+
+/// A secret as the config has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretInput {
+    /// The secret stands in the config itself.
+    Plain(SecretValue),
+    /// The secret is somewhere else.
+    Ref(SecretRef),
+}
+
+/// Where a secret is. `file` and `exec` have a grammar already, but no provider yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretRef {
+    /// An environment variable.
+    Env {
+        /// The provider that gives it out.
+        provider: ProviderName,
+        /// The variable's name.
+        name: EnvName,
+    },
+}
+
+/// The kinds of secret provider that the gateway knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretSource {
+    /// Environment variables.
+    Env,
+    /// A JSON file, or a file that holds one value.
+    File,
+    /// A command that speaks the gateway's resolver protocol.
+    Exec,
+}
+
+/// A provider's alias: `[a-z][a-z0-9_-]{0,63}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProviderName(String);
+
+/// An environment variable that may hold a secret: `[A-Z][A-Z0-9_]{0,127}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EnvName(String);
+
+/// Why a string is no reference. The messages never repeat it: it may be a
+/// secret that was put in the wrong place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RefError {
+    /// Nothing, or white space only.
+    #[error("it is blank")]
+    Blank,
+    /// `${…}` around something that is no variable's name. Taken literally it
+    /// would be a secret that anyone can guess.
+    #[error("`${{…}}` holds no name of capitals, digits and underscores")]
+    Template,
+    /// The gateway's retired markers, which would silently become the secret.
+    #[error("`secretref-env:` and `__env__:` are retired markers, write \"$NAME\"")]
+    RetiredMarker,
+    /// Not a [`ProviderName`].
+    #[error("a provider's name is a small letter, then up to 63 of a-z, 0-9, `_` and `-`")]
+    Provider,
+    /// Not an [`EnvName`].
+    #[error("an environment variable's name here is a capital, then up to 127 of A-Z, 0-9 and `_`")]
+    EnvName,
+    /// Not a file id.
+    #[error("a file id is `value` or a JSON pointer such as `/providers/openai/apiKey`")]
+    FileId,
+    /// Not an exec id.
+    #[error(
+        "an exec id is a letter or digit, then up to 255 of letters, digits and `._:/#-`, \
+         without `.` or `..` as a segment"
+    )]
+    ExecId,
+}
+
+impl SecretInput {
+    /// Reads a plain string or a `$NAME` / `${NAME}` shorthand, which means the
+    /// environment provider `default_env`.
+    ///
+    /// # Errors
+    /// [`RefError::Blank`], [`RefError::Template`], [`RefError::RetiredMarker`].
+    pub fn parse(text: &str, default_env: &ProviderName) -> Result<Self, RefError> {
+        let trimmed = text.trim();
+        if trimmed.is_empty() {
+            return Err(RefError::Blank);
+        }
+        if trimmed.starts_with("secretref-env:") || trimmed.starts_with("__env__:") {
+            return Err(RefError::RetiredMarker);
+        }
+        let braced = trimmed
+            .strip_prefix("${")
+            .and_then(|rest| rest.strip_suffix('}'));
+        let name = match (braced, trimmed.strip_prefix('$')) {
+            (Some(inner), _) => Some(EnvName::parse(inner).map_err(|_| RefError::Template)?),
+            (None, Some(rest)) => EnvName::parse(rest).ok(),
+            (None, None) => None,
+        };
+        Ok(match name {
+            Some(name) => Self::Ref(SecretRef::Env {
+                provider: default_env.clone(),
+                name,
+            }),
+            None => Self::Plain(SecretValue::new(text.to_owned())),
+        })
+    }
+}
+
+impl SecretSource {
+    /// Every source.
+    pub const ALL: [Self; 3] = [Self::Env, Self::File, Self::Exec];
+    /// Every source of [`SecretSource::ALL`], as the config spells it.
+    pub const NAMES: [&'static str; 3] = ["env", "file", "exec"];
+
+    /// Reads `env`, `file` or `exec`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let at = Self::NAMES.iter().position(|name| *name == text)?;
+        Self::ALL.get(at).copied()
+    }
+
+    /// Checks an id against the grammar of its source.
+    ///
+    /// # Errors
+    /// [`RefError::EnvName`], [`RefError::FileId`] or [`RefError::ExecId`].
+    pub fn check_id(self, id: &str) -> Result<(), RefError> {
+        match self {
+            Self::Env => EnvName::parse(id).map(drop),
+            Self::File if is_file_id(id) => Ok(()),
+            Self::File => Err(RefError::FileId),
+            Self::Exec if is_exec_id(id) => Ok(()),
+            Self::Exec => Err(RefError::ExecId),
+        }
+    }
+}
+
+impl ProviderName {
+    /// Reads an alias.
+    ///
+    /// # Errors
+    /// [`RefError::Provider`].
+    pub fn parse(text: &str) -> Result<Self, RefError> {
+        let rest = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+        if is_name(text, 64, |byte| byte.is_ascii_lowercase(), rest) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(RefError::Provider)
+        }
+    }
+
+    /// The alias that stands where nothing else is configured: `default`.
+    #[must_use]
+    pub fn fallback() -> Self {
+        Self("default".to_owned())
+    }
+
+    /// The alias.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl EnvName {
+    /// Reads a variable's name.
+    ///
+    /// # Errors
+    /// [`RefError::EnvName`].
+    pub fn parse(text: &str) -> Result<Self, RefError> {
+        let rest = |byte: u8| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_');
+        if is_name(text, 128, |byte| byte.is_ascii_uppercase(), rest) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(RefError::EnvName)
+        }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ProviderName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for EnvName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+fn is_name(text: &str, most: usize, first: fn(&u8) -> bool, rest: fn(u8) -> bool) -> bool {
+    text.len() <= most && text.as_bytes().first().is_some_and(first) && text.bytes().all(rest)
+}
+
+/// RFC 6901, absolute; `~` only as `~0` or `~1`.
+fn is_file_id(id: &str) -> bool {
+    if id == "value" {
+        return true;
+    }
+    let mut escapes = id.split('~').skip(1);
+    id.starts_with('/') && escapes.all(|after| after.starts_with(['0', '1']))
+}
+
+fn is_exec_id(id: &str) -> bool {
+    let rest = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/#-".contains(&byte);
+    is_name(id, 256, u8::is_ascii_alphanumeric, rest)
+        && !id.split('/').any(|segment| matches!(segment, "." | ".."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<SecretInput, RefError> {
+        SecretInput::parse(text, &ProviderName::fallback())
+    }
+
+    #[test]
+    fn reads_shorthands_as_environment_references() {
+        for text in ["$TOKEN", "${TOKEN}", " $TOKEN "] {
+            let Ok(SecretInput::Ref(SecretRef::Env { provider, name })) = parse(text) else {
+                panic!("{text} is no reference");
+            };
+            assert_eq!((provider.as_str(), name.as_str()), ("default", "TOKEN"));
+        }
+    }
+
+    #[test]
+    fn takes_every_other_string_as_the_secret_itself() {
+        for text in [
+            "hunter2",
+            "$ecret",
+            "pre$TOKEN",
+            "$",
+            " spaces stay ",
+            "{TOKEN}",
+            "$A-B",
+        ] {
+            let Ok(SecretInput::Plain(value)) = parse(text) else {
+                panic!("{text} is no plain secret");
+            };
+            assert_eq!(value.expose(), text);
+        }
+    }
+
+    #[test]
+    fn refuses_what_would_be_a_guessable_secret() {
+        for (text, error) in [
+            ("", RefError::Blank),
+            (" \t", RefError::Blank),
+            ("${token}", RefError::Template),
+            ("${}", RefError::Template),
+            ("secretref-env:TOKEN", RefError::RetiredMarker),
+            ("__env__:TOKEN", RefError::RetiredMarker),
+        ] {
+            assert_eq!(parse(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn ids_follow_the_grammar_of_their_source() {
+        use SecretSource::{Env, Exec, File};
+        let long = "A".repeat(129);
+        for (source, id, good) in [
+            (Env, "A", true),
+            (Env, "OPENCLAW_TOKEN_2", true),
+            (Env, "lower", false),
+            (Env, "2A", false),
+            (Env, "_A", false),
+            (Env, "A-B", false),
+            (Env, "", false),
+            (Env, &long[..128], true),
+            (Env, &long[..], false),
+            (File, "value", true),
+            (File, "/a/b~0c~1d", true),
+            (File, "/", true),
+            (File, "a/b", false),
+            (File, "/a~2", false),
+            (File, "/a~", false),
+            (File, "", false),
+            (Exec, "providers/anthropic/apiKey", true),
+            (Exec, "a:b#c.d-e", true),
+            (Exec, "a/../b", false),
+            (Exec, "a/./b", false),
+            (Exec, "/a", false),
+            (Exec, "a b", false),
+        ] {
+            assert_eq!(source.check_id(id).is_ok(), good, "{source:?} {id}");
+        }
+    }
+
+    #[test]
+    fn provider_names_are_short_and_small() {
+        for (name, good) in [
+            ("default", true),
+            ("a-b_2", true),
+            ("A", false),
+            ("2a", false),
+            ("", false),
+            (&"a".repeat(64), true),
+            (&"a".repeat(65), false),
+        ] {
+            assert_eq!(ProviderName::parse(name).is_ok(), good, "{name}");
+        }
+    }
+}

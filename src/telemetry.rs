@@ -1,0 +1,7 @@
+//! What Portcullis tells its operator: the metric names and the log fields,
+//! which are a contract and so stand here alone.
+
+pub mod line_sink;
+pub mod log_format;
+pub mod logging;
+pub mod metrics;

@@ -1,0 +1,151 @@
+//! The byte streams under HTTP: TCP, a Unix socket, TLS on either side.
+//!
+//! Pingora's own `Stream` keeps 64 KiB read buffers on each side of a
+//! connection, which is most of what an idle WebSocket costs there. This one
+//! has no buffer of its own, and still is an `IO` to Pingora's HTTP/2.
+
+use async_trait::async_trait;
+use pingora_core::protocols::tls::SslDigest;
+use pingora_core::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    TimingDigest, UniqueID, UniqueIDType, raw_connect::ProxyDigest,
+};
+use std::io::{self, IoSlice};
+use std::os::fd::AsRawFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::{client, server};
+
+/// An established connection, downstream or upstream.
+#[derive(Debug)]
+pub enum Transport {
+    /// Plain TCP.
+    Tcp(TcpStream),
+    /// A Unix stream socket.
+    Unix(UnixStream),
+    /// TLS that we terminate.
+    TlsServer(Box<server::TlsStream<TcpStream>>),
+    /// TLS that we began.
+    TlsClient(Box<client::TlsStream<TcpStream>>),
+}
+
+impl Transport {
+    /// Whether the peers agreed on HTTP/2 by ALPN.
+    pub fn is_http2(&self) -> bool {
+        matches!(self, Self::TlsServer(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2"))
+    }
+}
+
+macro_rules! each {
+    ($transport:expr, $stream:ident => $body:expr) => {
+        match $transport {
+            Transport::Tcp($stream) => $body,
+            Transport::Unix($stream) => $body,
+            Transport::TlsServer($stream) => $body,
+            Transport::TlsClient($stream) => $body,
+        }
+    };
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        each!(self.get_mut(), stream => Pin::new(stream).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        each!(self.get_mut(), stream => Pin::new(stream).poll_write(cx, buf))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self.get_mut(), stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self.get_mut(), stream => Pin::new(stream).poll_shutdown(cx))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        each!(self.get_mut(), stream => Pin::new(stream).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        each!(self, stream => stream.is_write_vectored())
+    }
+}
+
+#[async_trait]
+impl Shutdown for Transport {
+    async fn shutdown(&mut self) {
+        // The peer may be gone already; there is nobody left to tell.
+        let _ = AsyncWriteExt::shutdown(self).await;
+    }
+}
+
+impl UniqueID for Transport {
+    fn id(&self) -> UniqueIDType {
+        match self {
+            Self::Tcp(tcp) => tcp.as_raw_fd(),
+            Self::Unix(unix) => unix.as_raw_fd(),
+            Self::TlsServer(tls) => tls.get_ref().0.as_raw_fd(),
+            Self::TlsClient(tls) => tls.get_ref().0.as_raw_fd(),
+        }
+    }
+}
+
+impl Ssl for Transport {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        None
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.is_http2().then_some(ALPN::H2)
+    }
+}
+
+impl GetTimingDigest for Transport {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for Transport {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        None
+    }
+}
+
+impl GetSocketDigest for Transport {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        None
+    }
+}
+
+impl Peek for Transport {}
+
+/// Asks the kernel to notice a peer that is gone without a word: long-lived
+/// WebSockets and event streams have no other sign of it.
+pub fn keep_alive(tcp: &TcpStream) {
+    let settings = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(15));
+    // Without it the connection still works; only its death goes unnoticed.
+    let _ = socket2::SockRef::from(tcp).set_tcp_keepalive(&settings);
+}

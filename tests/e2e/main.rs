@@ -1,0 +1,19 @@
+//! Portcullis as its users meet it: the real program, over real sockets, in
+//! front of an upstream that records what reaches it.
+
+// A helper of tests may fail the test like the test itself.
+#![allow(clippy::unwrap_used)]
+
+mod admin;
+mod cli;
+mod client;
+mod denials;
+mod forwarding;
+mod lifecycle;
+mod limits;
+mod protocol;
+mod recorder;
+mod sidecar;
+mod streaming;
+mod tls;
+mod websocket;

@@ -1,0 +1,263 @@
+//! Starts `portcullis run` with a configuration and stops it again.
+
+use crate::client::Connection;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// What a wait ends with when its condition doesn't come true.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How a sidecar is to be set up. The default trusts loopback, as a proxy on the
+/// same machine, asks for `x-forwarded-proto` and permits nick and ada.
+pub(crate) struct Setup {
+    gateway: String,
+    sections: String,
+    listen: String,
+    is_tls: bool,
+}
+
+/// A running sidecar, killed when dropped.
+pub(crate) struct Sidecar {
+    child: Child,
+    /// The front door.
+    pub(crate) address: SocketAddr,
+    /// The admin listener.
+    pub(crate) admin: SocketAddr,
+    /// The redirect listener, where one was asked for.
+    pub(crate) redirect: Option<SocketAddr>,
+    is_tls: bool,
+    folder: TempDir,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+/// The gateway section of the default setup.
+pub(crate) const GATEWAY: &str = r#"
+trustedProxies = ["127.0.0.1", "::1"]
+[gateway.auth]
+mode = "trusted-proxy"
+[gateway.auth.trustedProxy]
+userHeader = "x-forwarded-user"
+requiredHeaders = ["x-forwarded-proto"]
+allowUsers = ["nick@example.com", "ada@example.com"]
+allowLoopback = true
+"#;
+
+/// The fields that make a request of the default setup permitted.
+pub(crate) const IDENTITY: &str =
+    "x-forwarded-user: nick@example.com\r\nx-forwarded-proto: https\r\n";
+
+impl Setup {
+    /// The default, over plain HTTP.
+    pub(crate) fn new() -> Self {
+        Self {
+            gateway: GATEWAY.to_owned(),
+            sections: String::new(),
+            listen: "address = \"127.0.0.1:0\"".to_owned(),
+            is_tls: false,
+        }
+    }
+
+    /// Another `[gateway]` section, from its first key on.
+    pub(crate) fn gateway(mut self, toml: &str) -> Self {
+        self.gateway = toml.to_owned();
+        self
+    }
+
+    /// Further sections after the default ones.
+    pub(crate) fn section(mut self, toml: &str) -> Self {
+        self.sections.push_str(toml);
+        self.sections.push('\n');
+        self
+    }
+
+    /// Other `[listen]` keys.
+    pub(crate) fn listen(mut self, toml: &str) -> Self {
+        self.listen = toml.to_owned();
+        self
+    }
+
+    /// TLS with a certificate for `claw.example.com` and 127.0.0.1.
+    pub(crate) fn tls(mut self) -> Self {
+        self.is_tls = true;
+        self
+    }
+
+    /// Starts it in front of `upstream` (a URL) and waits until it serves.
+    pub(crate) fn spawn(self, upstream: &str) -> Sidecar {
+        let folder = tempfile::tempdir().unwrap();
+        let tls = if self.is_tls {
+            tls_section(folder.path())
+        } else {
+            String::new()
+        };
+        let config = format!(
+            "[listen]\n{}\n[upstream]\nurl = \"{upstream}\"\n[gateway]\n{}\n{tls}\n\
+             [admin]\naddress = \"127.0.0.1:0\"\n{}\n",
+            self.listen, self.gateway, self.sections
+        );
+        let path = folder.path().join("portcullis.toml");
+        std::fs::write(&path, config).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["run", "--config"])
+            .arg(&path)
+            .stderr(Stdio::piped())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let lines = follow(&mut child, log.clone());
+        let mut listeners = std::collections::HashMap::new();
+        loop {
+            let line = lines.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+                panic!("it did not come up: {:#?}", log.lock().unwrap());
+            });
+            let Ok(line) = serde_json::from_str::<serde_json::Value>(&line) else {
+                continue;
+            };
+            match line["message"].as_str() {
+                Some("listening") => {
+                    let name = line["listener.name"].as_str().unwrap().to_owned();
+                    listeners.insert(
+                        name,
+                        line["listener.address"].as_str().unwrap().parse().unwrap(),
+                    );
+                }
+                Some("serving") => break,
+                _ => {}
+            }
+        }
+        Sidecar {
+            child,
+            address: listeners["front"],
+            admin: listeners["admin"],
+            redirect: listeners.get("redirect").copied(),
+            is_tls: self.is_tls,
+            folder,
+            log,
+        }
+    }
+}
+
+fn follow(child: &mut Child, log: Arc<Mutex<Vec<String>>>) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    std::thread::spawn(move || {
+        for line in stderr.lines().map_while(Result::ok) {
+            log.lock().unwrap().push(line.clone());
+            let _ = sender.send(line);
+        }
+    });
+    receiver
+}
+
+/// Writes `cert.pem` and `key.pem` into `folder`.
+pub(crate) fn write_certificate(folder: &Path) {
+    let names = ["claw.example.com", "localhost", "127.0.0.1"].map(str::to_owned);
+    let generated = rcgen::generate_simple_self_signed(names).unwrap();
+    std::fs::write(folder.join("cert.pem"), generated.cert.pem()).unwrap();
+    std::fs::write(
+        folder.join("key.pem"),
+        generated.signing_key.serialize_pem(),
+    )
+    .unwrap();
+}
+
+fn tls_section(folder: &Path) -> String {
+    write_certificate(folder);
+    let folder = folder.display();
+    format!("[gateway.tls]\ncertPath = \"{folder}/cert.pem\"\nkeyPath = \"{folder}/key.pem\"\n")
+}
+
+impl Sidecar {
+    /// A new connection of an HTTP/1.1 client, over TLS where the sidecar speaks it.
+    pub(crate) async fn connect(&self) -> Connection {
+        if self.is_tls {
+            Connection::tls(self.address, &self.certificate(), b"http/1.1").await
+        } else {
+            Connection::tcp(self.address).await
+        }
+    }
+
+    /// One request on a connection of its own; the head is completed with `Host`.
+    pub(crate) async fn send(&self, request: &str) -> crate::client::Response {
+        self.connect().await.exchange(request).await
+    }
+
+    /// The certificate that it serves with.
+    pub(crate) fn certificate(&self) -> std::path::PathBuf {
+        self.folder.path().join("cert.pem")
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.pid().to_string()])
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "it does not end: {:#?}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// The first log line for which `is_it` holds, waited for.
+    pub(crate) async fn logged(
+        &self,
+        is_it: impl Fn(&serde_json::Value) -> bool,
+    ) -> serde_json::Value {
+        until(|| {
+            let log = self.log.lock().unwrap();
+            log.iter()
+                .filter_map(|line| serde_json::from_str(line).ok())
+                .find(|line| is_it(line))
+        })
+        .await
+    }
+}
+
+impl Drop for Sidecar {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until `look` finds something.
+pub(crate) async fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
