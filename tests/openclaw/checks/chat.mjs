@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import crypto from "node:crypto";
+import { once } from "node:events";
 import { identity } from "../parts/client.mjs";
 import { TOKEN_INTERVAL_MS, TOKENS } from "../parts/fake-llm.mjs";
 import { NICK } from "../parts/gateway.mjs";
@@ -72,38 +73,52 @@ export async function checkChat({ report, client, llm }) {
   });
 }
 
-export async function checkUploads({ report, client, llm }) {
-  await report.check("a body above the gateway's limit gets its 413 while still uploading", {}, async () => {
-    const total = CHAT_LIMIT + MIB;
-    const piece = Buffer.alloc(64 * 1024, "x");
-    const { body, ...options } = chat("");
-    const request = client.start({ ...options, headers: { ...options.headers, "content-length": total }, alone: true });
-    let sent = 0;
-    let sentAtAnswer;
-    const answered = new Promise((resolve, reject) => {
-      request.on("error", reject);
-      request.on("response", (response) => {
-        sentAtAnswer = sent;
-        let text = "";
-        response.setEncoding("utf8").on("data", (part) => (text += part)).on("error", reject);
-        response.on("end", () => resolve({ status: response.statusCode, text }));
-      });
+/** Sends `total` bytes as the body of a chat, and resolves with the answer and what was sent until it came. */
+async function upload(client, { total, declared, pauseMs }) {
+  const piece = Buffer.alloc(128 * 1024, "x");
+  const { "content-length": _, ...headers } = chat("").headers;
+  const length = declared ? { "content-length": total } : { "transfer-encoding": "chunked" };
+  const request = client.start({ ...chat(""), headers: { ...headers, ...length }, alone: true });
+  let sent = 0;
+  let sentAtAnswer;
+  let over = false;
+  const answered = new Promise((resolve, reject) => {
+    request.on("error", reject);
+    request.on("response", (response) => {
+      sentAtAnswer = sent;
+      let text = "";
+      response.setEncoding("utf8").on("data", (part) => (text += part)).on("error", reject);
+      response.on("end", () => resolve({ status: response.statusCode, text, sentAtAnswer }));
     });
-    let done = false;
-    answered.finally(() => (done = true)).catch(() => {});
-    // Slow enough that the answer, which comes early, meets an upload in full swing.
-    while (!done && sent < total) {
-      sent += piece.length;
-      request.write(piece);
-      await sleep(20);
-    }
-    const { status, text } = await answered;
-    request.destroy();
-    assert.equal(status, 413, text);
-    assert.match(text, /Payload too large/, "the answer isn't the gateway's");
-    assert.ok(sentAtAnswer < total, "the answer waited for the whole body");
-    return `after ${(sentAtAnswer / MIB).toFixed(1)} of ${total / MIB} MiB`;
   });
+  answered.catch(() => {}).finally(() => (over = true));
+  while (!over && sent < total) {
+    sent += piece.length;
+    const room = request.write(piece);
+    if (pauseMs > 0) await sleep(pauseMs);
+    else if (!room) await Promise.race([once(request, "drain"), answered]);
+  }
+  const answer = await answered;
+  request.destroy();
+  return answer;
+}
+
+export async function checkUploads({ report, client, llm }) {
+  const tooMuch = [
+    ["a declared body above the limit", { total: CHAT_LIMIT + MIB, declared: true, pauseMs: 20 }],
+    ["a declared body above the limit, sent at full speed,", { total: CHAT_LIMIT + MIB, declared: true, pauseMs: 0 }],
+    ["a chunked body above the limit", { total: CHAT_LIMIT + 4 * MIB, declared: false, pauseMs: 10 }],
+  ];
+  for (const [name, body] of tooMuch) {
+    await report.check(`${name} gets the gateway's 413, not a reset`, {}, async () => {
+      const { status, text, sentAtAnswer } = await upload(client, body);
+      assert.equal(status, 413, text);
+      assert.match(text, /Payload too large/, "the answer isn't the gateway's");
+      // Paced, the upload is in full swing when the early answer comes.
+      if (body.pauseMs > 0) assert.ok(sentAtAnswer < body.total, "the answer waited for the whole body");
+      return `after ${(sentAtAnswer / MIB).toFixed(1)} of ${body.total / MIB} MiB`;
+    });
+  }
 
   await report.check("a chat of exactly 20 MiB reaches the model whole", {}, async () => {
     const marker = crypto.randomUUID();
