@@ -52,4 +52,4 @@ soak: ## 1,000 WebSockets idle for 150 s, and a silent event stream
 
 release: ## Build the release binary (target/release/portcullis)
 	@.ci/setup build
-	cargo build --locked --release
+	PORTCULLIS_COMMIT=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) cargo build --locked --release

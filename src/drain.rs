@@ -10,7 +10,8 @@ pub enum Phase {
     Running,
     /// No new connections; requests end, and each connection with its request.
     Draining,
-    /// The grace time is over: what still lives, WebSockets most of all, is closed.
+    /// The grace time is over: WebSockets are closed with a code, and whatever else
+    /// still lives ends with the process.
     Closing,
 }
 

@@ -79,6 +79,19 @@ impl Scheme {
         }
     }
 
+    /// What a trusted proxy's `x-forwarded-proto` says: exactly one of the two
+    /// words, or `ws`/`wss` on an upgrade, as Traefik sends it.
+    pub fn forwarded(value: &[u8], upgrade: Upgrade) -> Option<Self> {
+        let is_websocket = upgrade == Upgrade::Websocket;
+        match trim(value) {
+            b"http" => Some(Self::Http),
+            b"https" => Some(Self::Https),
+            b"ws" if is_websocket => Some(Self::Http),
+            b"wss" if is_websocket => Some(Self::Https),
+            _ => None,
+        }
+    }
+
     /// 80 or 443.
     pub const fn default_port(self) -> u16 {
         match self {
@@ -194,14 +207,8 @@ impl Rewriter {
 /// The trusted proxy's scheme, where it said exactly one that we know. Traefik
 /// calls a WebSocket handshake's `ws` or `wss`.
 fn believed_scheme(permit: &Permit<'_>) -> Option<Scheme> {
-    let is_websocket = permit.request().upgrade == Upgrade::Websocket;
-    match trim(believed(permit, Class::ForwardedProto)?) {
-        b"http" => Some(Scheme::Http),
-        b"https" => Some(Scheme::Https),
-        b"ws" if is_websocket => Some(Scheme::Http),
-        b"wss" if is_websocket => Some(Scheme::Https),
-        _ => None,
-    }
+    let value = believed(permit, Class::ForwardedProto)?;
+    Scheme::forwarded(value, permit.request().upgrade)
 }
 
 /// The trusted proxy's host, where it named exactly one that is valid.

@@ -74,15 +74,18 @@ pub async fn run(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let accepted = tokio::select! {
             biased;
-            accepted = listener.accept() => accepted,
             () = drain.begun() => break,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((tcp, address)) => admit(tcp, address, &shared),
             Err(error) => pause_after(&error).await,
         }
     }
-    while let Some(Ok((tcp, address))) = accept_waiting(&listener).await {
+    for _ in 0..BACKLOG {
+        let Some(Ok((tcp, address))) = accept_waiting(&listener).await else {
+            return;
+        };
         admit(tcp, address, &shared);
     }
 }
@@ -139,11 +142,11 @@ async fn serve(
             match timeout(snapshot.limits.handshake_timeout, handshake).await {
                 Ok(Ok(tls)) => (Transport::TlsServer(Box::new(tls)), Scheme::Https),
                 Ok(Err(error)) => {
-                    tracing::debug!(source.ip = %source.address(), error.detail = %error, "TLS handshake failed");
+                    tracing::info!(source.ip = %source.address(), error.detail = %error, "TLS handshake failed");
                     return;
                 }
                 Err(_) => {
-                    tracing::debug!(source.ip = %source.address(), "TLS handshake timed out");
+                    tracing::info!(source.ip = %source.address(), "TLS handshake timed out");
                     return;
                 }
             }

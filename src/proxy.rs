@@ -25,6 +25,8 @@ pub mod respond;
 mod response;
 mod websocket;
 
+pub use request_id::RequestId;
+
 use crate::drain::Drain;
 use crate::forwarded::Scheme;
 use crate::policy::Source;
@@ -69,11 +71,10 @@ impl FrontDoor {
     /// place under the connection limit) and is dropped with it.
     pub async fn serve<S>(self: Arc<Self>, transport: Transport, facts: ConnectionFacts, slot: S)
     where
-        S: Send + 'static,
+        S: Send + Sync + 'static,
     {
         if transport.is_http2() {
-            http2::serve(self, transport, facts).await;
-            drop(slot);
+            http2::serve(self, transport, facts, slot).await;
         } else {
             http1_connection::serve(self, transport, facts, slot).await;
         }
@@ -85,7 +86,7 @@ pub fn overload_answer(problem: respond::Problem) -> Vec<u8> {
     use crate::http1::response::RequestKind;
     use crate::http1::{Persistence, Version};
     let ours = response::AnswerFields {
-        request_id: request_id::RequestId::generate(),
+        request_id: RequestId::generate(),
         hsts: None,
     };
     let answer = problem.answer(ours.request_id.as_str(), None);

@@ -26,6 +26,8 @@ use tokio::sync::{Semaphore, watch};
 
 /// How often the upstream's reachability is looked at, for `/readyz` to report.
 const PROBE_EVERY: Duration = Duration::from_secs(10);
+/// How soon again while it can't be reached: whoever starts it looks there next.
+const PROBE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]
@@ -233,6 +235,7 @@ impl Server {
             accepting,
             &self.shared.slots,
             self.max_connections,
+            &self.shared.metrics,
             self.grace,
         );
         tokio::select! {
@@ -287,10 +290,8 @@ async fn close_idle(door: Arc<FrontDoor>) {
 /// Reports whether the gateway can be reached. A fact, never a condition: with
 /// the gateway away a restart of Portcullis would help nobody.
 async fn watch_upstream(door: Arc<FrontDoor>, health: Arc<Health>) {
-    let mut ticks = tokio::time::interval(PROBE_EVERY);
     let mut was_reachable = None;
     loop {
-        ticks.tick().await;
         let probed = door.snapshot().upstream.probe().await;
         let is_reachable = probed.is_ok();
         if was_reachable != Some(is_reachable) {
@@ -307,5 +308,11 @@ async fn watch_upstream(door: Arc<FrontDoor>, health: Arc<Health>) {
             at: Instant::now(),
             result,
         });
+        tokio::time::sleep(if is_reachable {
+            PROBE_EVERY
+        } else {
+            PROBE_AGAIN
+        })
+        .await;
     }
 }

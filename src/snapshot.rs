@@ -16,6 +16,7 @@ use crate::tls::{self, ServerIdentity, TlsError, UpstreamTrust};
 use crate::upstream::{Target, Upstream, UpstreamConfig, UpstreamTls};
 use bytes::Bytes;
 use rustls::ServerConfig;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use secrets::Resolver;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -136,8 +137,7 @@ impl Snapshot {
             .gateway
             .tls
             .as_ref()
-            .map(|tls| front_tls(tls, &mut resolver));
-        let tls = keep(tls.transpose(), &mut errors).flatten();
+            .and_then(|tls| front_tls(tls, &mut resolver, &mut errors));
         let rules = keep(Rules::build(config, credential), &mut errors);
         let upstream = keep(upstream(config), &mut errors);
         match (rules, upstream) {
@@ -205,13 +205,46 @@ fn credential(
 fn front_tls(
     configured: &Tls,
     resolver: &mut Resolver<'_>,
-) -> Result<(Arc<ServerConfig>, i64), BuildError> {
-    const CERT: &str = "gateway.tls.certPath";
-    let in_cert = |source| BuildError::Tls { key: CERT, source };
-    let chain = tls::certificates(&configured.cert_path).map_err(in_cert)?;
-    let chain_origin = configured.cert_path.display().to_string();
-    let expiry = tls::expiry(&chain[0], &chain_origin).map_err(in_cert)?;
-    let (key, key_origin, key_key) = match &configured.key {
+    errors: &mut Vec<BuildError>,
+) -> Option<(Arc<ServerConfig>, i64)> {
+    let chain = keep(chain(configured), errors);
+    let key = keep(key(configured, resolver), errors);
+    let ((chain, expiry), (key, key_origin)) = (chain?, key?);
+    let identity = ServerIdentity {
+        chain,
+        key,
+        chain_origin: configured.cert_path.display().to_string(),
+        key_origin,
+    };
+    let client_ca = configured.client_ca_path.as_deref();
+    let config =
+        tls::server_config(identity, configured.min_version, client_ca).map_err(|source| {
+            BuildError::Tls {
+                key: "gateway.tls",
+                source,
+            }
+        });
+    Some((keep(config, errors)?, expiry))
+}
+
+/// The chain, and when its leaf ends.
+fn chain(configured: &Tls) -> Result<(Vec<CertificateDer<'static>>, i64), BuildError> {
+    let failed = |source| BuildError::Tls {
+        key: "gateway.tls.certPath",
+        source,
+    };
+    let chain = tls::certificates(&configured.cert_path).map_err(failed)?;
+    let origin = configured.cert_path.display().to_string();
+    let expiry = tls::expiry(&chain[0], &origin).map_err(failed)?;
+    Ok((chain, expiry))
+}
+
+/// The key, and where it came from.
+fn key(
+    configured: &Tls,
+    resolver: &mut Resolver<'_>,
+) -> Result<(PrivateKeyDer<'static>, String), BuildError> {
+    let (pem, origin, key) = match &configured.key {
         TlsKey::File(path) => {
             let key = "gateway.tls.keyPath";
             let pem = tls::read(path).map_err(|source| BuildError::Tls { key, source })?;
@@ -222,25 +255,9 @@ fn front_tls(
             (resolver.resolve(key, input)?, key.to_owned(), key)
         }
     };
-    let in_key = |source| BuildError::Tls {
-        key: key_key,
-        source,
-    };
-    let identity = ServerIdentity {
-        chain,
-        key: tls::private_key(key.expose().as_bytes(), &key_origin).map_err(in_key)?,
-        chain_origin,
-        key_origin,
-    };
-    let client_ca = configured.client_ca_path.as_deref();
-    let config =
-        tls::server_config(identity, configured.min_version, client_ca).map_err(|source| {
-            BuildError::Tls {
-                key: "gateway.tls",
-                source,
-            }
-        })?;
-    Ok((config, expiry))
+    let parsed = tls::private_key(pem.expose().as_bytes(), &origin)
+        .map_err(|source| BuildError::Tls { key, source })?;
+    Ok((parsed, origin))
 }
 
 fn upstream(config: &Config) -> Result<Upstream, BuildError> {

@@ -169,8 +169,8 @@ impl Upstream {
             ticks.tick().await;
             let expired: Vec<Idle> = {
                 let mut idle = lock(&self.idle);
-                let alive = idle.partition_point(|entry| self.has_expired(entry));
-                idle.drain(..alive).collect()
+                let count = idle.partition_point(|entry| self.has_expired(entry));
+                idle.drain(..count).collect()
             };
             drop(expired);
         }
@@ -261,16 +261,21 @@ impl Upstream {
     }
 
     async fn dial_name(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
-        let mut last = None;
-        for &address in self.resolve(host).await?.iter() {
-            match TcpStream::connect((address, port)).await {
-                Ok(tcp) => return Ok(tcp),
-                Err(error) => last = Some(error),
+        let addresses = self.resolve(host).await?;
+        // A share of the time for each, so that a silent one leaves some to the next.
+        let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+        let share = self.config.connect_timeout / count.max(1);
+        let mut last = io::Error::other("no address");
+        for &address in addresses.iter() {
+            match timeout(share, TcpStream::connect((address, port))).await {
+                Ok(Ok(tcp)) => return Ok(tcp),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = io::ErrorKind::TimedOut.into(),
             }
         }
         // What was resolved no longer answers: ask again next time.
         *lock(&self.resolved) = None;
-        Err(self.refused(last.unwrap_or_else(|| io::Error::other("no address"))))
+        Err(self.refused(last))
     }
 
     /// The addresses of `host`. The system's resolver runs on a thread of its

@@ -20,8 +20,8 @@ use tracing::level_filters::LevelFilter;
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Where the front door listens: a loopback address. Its port's neighbour is a
-    /// second door that trusts no loopback source
+    /// Where the front door listens: a loopback address. A second door, which lets
+    /// no process of this host in, takes the next port, on this host's own address too
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
     listen: SocketAddr,
 }

@@ -5,6 +5,7 @@ use crate::authority::Authority;
 use crate::drain::Drain;
 use crate::http1::request::{FieldList, parse};
 use crate::http1::scan::HeadScanner;
+use crate::proxy::RequestId;
 use pingora_timeout::timeout;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,14 +62,17 @@ impl Redirect {
             match scanner.advance(&head) {
                 Ok(Some(length)) => break self.respond(&head[..length]),
                 Ok(None) if head.len() <= MAX_HEAD => {}
-                _ => break BAD_REQUEST.to_owned(),
+                _ => break bad_request(),
             }
             if tcp.read_buf(&mut head).await? == 0 {
                 return Ok(());
             }
         };
         tcp.write_all(answer.as_bytes()).await?;
-        tcp.shutdown().await
+        tcp.shutdown().await?;
+        // A body that is still on its way would reset the connection under the answer.
+        while tcp.read(&mut [0; 1024]).await? > 0 {}
+        Ok(())
     }
 
     fn respond(self, head: &[u8]) -> String {
@@ -78,10 +82,11 @@ impl Redirect {
                 let location = self.location(request.host, request.target);
                 format!(
                     "HTTP/1.1 308 Permanent Redirect\r\nlocation: {location}\r\n\
-                     content-length: 0\r\nconnection: close\r\n\r\n"
+                     x-request-id: {}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+                    RequestId::generate().as_str()
                 )
             }
-            Err(_) => BAD_REQUEST.to_owned(),
+            Err(_) => bad_request(),
         }
     }
 
@@ -100,8 +105,12 @@ impl Redirect {
     }
 }
 
-const BAD_REQUEST: &str =
-    "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+fn bad_request() -> String {
+    format!(
+        "HTTP/1.1 400 Bad Request\r\nx-request-id: {}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        RequestId::generate().as_str()
+    )
+}
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@ use super::respond::{self, Answer, Problem, Refusal};
 use super::response::{AnswerFields, write_field};
 use super::{ConnectionFacts, FrontDoor};
 use crate::forwarded::{Facts, Scheme};
+use crate::http1::Persistence;
 use crate::http1::body::Framing;
 use crate::http1::request::HeadError;
 use crate::http1::response::RequestKind;
@@ -56,6 +57,8 @@ pub(super) struct Refused {
     pub(super) answer: Answer,
     pub(super) ours: AnswerFields,
     pub(super) kind: RequestKind,
+    /// A connection whose source is refused is not worth its place.
+    pub(super) persistence: Persistence,
     pub(super) record: Record,
 }
 
@@ -94,8 +97,8 @@ impl FrontDoor {
                 self.metrics.denial(denial.code().as_str());
                 Admission::Refused(arrival.deny(&denial))
             }
-            Ok(_) if matches!(view.framing, Framing::Length(length) if length > max_body) => {
-                Admission::Refused(arrival.refuse(Problem::RequestTooLarge))
+            Ok(permit) if matches!(view.framing, Framing::Length(length) if length > max_body) => {
+                Admission::Refused(arrival.refuse(Problem::RequestTooLarge, permit.standing()))
             }
             Ok(permit) => Admission::Admitted(arrival.write(&permit)),
         }
@@ -141,11 +144,15 @@ impl FrontDoor {
                 hsts: hsts(snapshot, facts.scheme),
             },
             kind: RequestKind::Other,
+            persistence: Persistence::KeepAlive,
             record: Record::new(snapshot, facts, outcome, request_id, None, Who::default()),
         })
     }
 
-    /// Counts and logs what HTTP/2 refused below the level of requests.
+    /// Counts and logs a request that Pingora has answered by itself.
+    ///
+    /// What h2 refuses below the level of requests (RFC 9113 section 8.1.1) is a
+    /// reset of the stream or the connection's end, and not seen here.
     pub(super) fn note_malformed(&self, facts: &ConnectionFacts, detail: &'static str) {
         self.metrics.request(Outcome::Error, 400, Duration::ZERO);
         tracing::info!(
@@ -166,10 +173,7 @@ impl Arrival<'_> {
             view,
             fields,
         } = *self;
-        let request_id = match permit.standing() {
-            Standing::TrustedProxy => request_id(fields),
-            Standing::RouteSource => RequestId::generate(),
-        };
+        let (request_id, _) = self.believed(Belief::from(permit.standing()));
         let mut head = Vec::with_capacity(1024);
         for part in [view.method, " ", view.target, " HTTP/1.1\r\n"] {
             head.extend_from_slice(part.as_bytes());
@@ -209,11 +213,8 @@ impl Arrival<'_> {
     /// The policy's denial as an answer.
     fn deny(&self, denial: &Denial) -> Refused {
         let code = denial.code();
-        // An id from a source that nobody trusts would let it write into the log.
-        let request_id = match code {
-            Code::UntrustedSource => RequestId::generate(),
-            _ => request_id(self.fields),
-        };
+        let belief = Belief::from(code);
+        let (request_id, scheme) = self.believed(belief);
         let reason = denial.reason();
         tracing::info!(
             request.id = request_id.as_str(),
@@ -231,19 +232,35 @@ impl Arrival<'_> {
             message: denial.message(),
         };
         let answer = respond::answer(&refusal, request_id.as_str(), accept(self.fields));
-        let scheme = match code {
-            Code::UntrustedSource => self.facts.scheme,
-            _ => either(self.facts.scheme, forwarded_scheme(self.fields)),
+        let persistence = match belief {
+            Belief::TrustedProxy => Persistence::KeepAlive,
+            Belief::Nobody => Persistence::Close,
         };
-        self.refused(answer, request_id, scheme, (Outcome::Denied, reason))
+        Refused {
+            persistence,
+            ..self.refused(answer, request_id, scheme, (Outcome::Denied, reason))
+        }
     }
 
-    /// Refuses a request of a trusted source for a reason of our own.
-    fn refuse(&self, problem: Problem) -> Refused {
-        let request_id = request_id(self.fields);
+    /// Refuses a permitted request for a reason of our own.
+    fn refuse(&self, problem: Problem, standing: Standing) -> Refused {
+        let (request_id, scheme) = self.believed(Belief::from(standing));
         let answer = problem.answer(request_id.as_str(), accept(self.fields));
-        let scheme = either(self.facts.scheme, forwarded_scheme(self.fields));
         self.refused(answer, request_id, scheme, (Outcome::Error, problem.code()))
+    }
+
+    /// The request's id and how its client connected, told by whom they may be
+    /// told: anyone else would write into the log with the one, and decide on HSTS
+    /// with the other.
+    fn believed(&self, belief: Belief) -> (RequestId, Scheme) {
+        let listener = self.facts.scheme;
+        match belief {
+            Belief::Nobody => (RequestId::generate(), listener),
+            Belief::TrustedProxy => (
+                request_id(self.fields),
+                either(listener, forwarded_scheme(self.view.upgrade, self.fields)),
+            ),
+        }
     }
 
     fn refused(
@@ -267,7 +284,41 @@ impl Arrival<'_> {
                 hsts: hsts(snapshot, scheme),
             },
             kind: kind(view),
+            persistence: Persistence::KeepAlive,
             record: Record::new(snapshot, facts, outcome, request_id, Some(view), who),
+        }
+    }
+}
+
+/// Whether what a source says of its client is believed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Belief {
+    TrustedProxy,
+    Nobody,
+}
+
+impl From<Standing> for Belief {
+    fn from(standing: Standing) -> Self {
+        match standing {
+            Standing::TrustedProxy => Self::TrustedProxy,
+            Standing::RouteSource => Self::Nobody,
+        }
+    }
+}
+
+impl From<Code> for Belief {
+    fn from(code: Code) -> Self {
+        match code {
+            Code::UntrustedSource
+            | Code::LoopbackSource
+            | Code::LocalInterfaceSource
+            | Code::LocalInterfaceCheckFailed => Self::Nobody,
+            Code::AmbiguousHeader
+            | Code::UnexpectedScopes
+            | Code::MissingHeader
+            | Code::UserMissing
+            | Code::UserInvalid
+            | Code::UserNotAllowed => Self::TrustedProxy,
         }
     }
 }
@@ -326,11 +377,10 @@ fn request_id(fields: &[Field<'_>]) -> RequestId {
 }
 
 /// What the trusted proxy says of a request that is not rewritten.
-fn forwarded_scheme(fields: &[Field<'_>]) -> Scheme {
-    match only(fields, "x-forwarded-proto").map(<[u8]>::trim_ascii) {
-        Some(b"https") => Scheme::Https,
-        _ => Scheme::Http,
-    }
+fn forwarded_scheme(upgrade: Upgrade, fields: &[Field<'_>]) -> Scheme {
+    only(fields, "x-forwarded-proto")
+        .and_then(|value| Scheme::forwarded(value, upgrade))
+        .unwrap_or(Scheme::Http)
 }
 
 fn accept<'a>(fields: &[Field<'a>]) -> Option<&'a [u8]> {

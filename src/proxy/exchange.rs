@@ -2,8 +2,8 @@
 //! once: the upstream may answer while the body is still on its way (an early
 //! 413 most of all), and a client that goes away ends the whole.
 
-use super::request_body::{OutFraming, Progress, ReadError, RequestBody};
-use super::response::{AnswerFields, ResponseSink, WriteError};
+use super::request_body::{Excess, OutFraming, Progress, ReadError, RequestBody};
+use super::response::{AnswerFields, ResponseSink, WriteError, write_flushed};
 use crate::http1::Persistence;
 use crate::http1::body::{Decoder, Framing};
 use crate::http1::request::FieldList;
@@ -16,10 +16,13 @@ use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
+use tokio::sync::Notify;
 
 /// An upstream's head beyond this is refused: Node's own limit is 16 KiB.
 const MAX_RESPONSE_HEAD: usize = 64 * 1024;
+/// Interim answers and the final one; nobody needs more, and each is work.
+const MAX_HEADS: usize = 16;
 const READ_ROOM: usize = 16 * 1024;
 
 /// What an exchange needs to know of its request.
@@ -62,6 +65,8 @@ pub(super) enum ExchangeError {
     BodyMalformed(crate::http1::body::BodyError),
     #[error("no answer within `limits.upstreamFirstByteTimeout`")]
     UpstreamTimeout,
+    #[error("the upstream took none of the request for longer than `limits.bodyStallTimeout`")]
+    UpstreamStalled,
     #[error("the upstream closed the connection without an answer")]
     UpstreamClosed,
     #[error("the upstream's answer is unusable: {0}")]
@@ -75,6 +80,7 @@ impl From<WriteError> for ExchangeError {
         match error {
             WriteError::Gone => Self::ClientGone,
             WriteError::Stalled => Self::ClientStalled,
+            WriteError::Unusable => Self::UpstreamMalformed("a field that HTTP/2 can't carry"),
         }
     }
 }
@@ -88,8 +94,6 @@ pub(super) struct Progressed {
     pub(super) first_byte: Option<Duration>,
     /// Content bytes of the request that were read.
     pub(super) body_in: u64,
-    /// The request went out whole.
-    pub(super) request_sent: bool,
     /// Bytes of an answer were seen.
     pub(super) answered: bool,
 }
@@ -103,8 +107,12 @@ pub(super) enum Ended {
     Switched(Vec<u8>),
 }
 
+/// What the two directions tell each other.
+#[derive(Default)]
 struct Shared {
-    request_sent: AtomicBool,
+    is_sent: AtomicBool,
+    sent: Notify,
+    has_head: AtomicBool,
     body_in: AtomicU64,
 }
 
@@ -116,41 +124,67 @@ pub(super) async fn run(
     upstream: &mut UpstreamConnection,
     progressed: &mut Progressed,
 ) -> Result<Ended, ExchangeError> {
-    let shared = Shared {
-        request_sent: AtomicBool::new(false),
-        body_in: AtomicU64::new(0),
-    };
+    let shared = Shared::default();
     let UpstreamConnection { reader, writer, .. } = upstream;
     let result = {
         let mut upload = pin!(upload(plan, body, writer, &shared));
         let mut download = pin!(download(plan, sink, reader, &shared, progressed));
+        let mut overdue = pin!(overdue(&shared, plan.limits.first_byte));
         let mut uploading = true;
         loop {
             tokio::select! {
                 biased;
-                uploaded = &mut upload, if uploading => match uploaded {
+                failed = &mut upload, if uploading => match failed {
                     // The upstream reads no more; its answer may be under way.
-                    Uploaded::UpstreamClosed => uploading = false,
-                    Uploaded::Failed(error) => break Err(error),
+                    UploadError::UpstreamClosed => {
+                        uploading = false;
+                        shared.sent.notify_one();
+                    }
+                    UploadError::Failed(error) => break Err(error),
                 },
                 downloaded = &mut download => break downloaded,
+                () = &mut overdue => break Err(ExchangeError::UpstreamTimeout),
             }
         }
     };
-    progressed.request_sent = shared.request_sent.load(Ordering::Relaxed);
     progressed.body_in = shared.body_in.load(Ordering::Relaxed);
+    let is_sent = shared.is_sent.load(Ordering::Relaxed);
     match result {
         // What is left of the request would be read as the start of the next.
-        Ok(Ended::Answered(_)) if !progressed.request_sent => {
-            Ok(Ended::Answered(Persistence::Close))
-        }
+        Ok(Ended::Answered(_)) if !is_sent => Ok(Ended::Answered(Persistence::Close)),
         other => other,
     }
 }
 
-enum Uploaded {
+/// Ends when the answer's head is late: the wait counts from the request's last
+/// byte, for an upload takes its time, and no interim answer prolongs it.
+async fn overdue(shared: &Shared, limit: Duration) {
+    shared.sent.notified().await;
+    pingora_timeout::sleep(limit).await;
+    if shared.has_head.load(Ordering::Relaxed) {
+        std::future::pending().await
+    }
+}
+
+/// Why an upload ended.
+enum UploadError {
     UpstreamClosed,
     Failed(ExchangeError),
+}
+
+impl From<ExchangeError> for UploadError {
+    fn from(error: ExchangeError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<ReadError> for UploadError {
+    fn from(error: ReadError) -> Self {
+        Self::Failed(match error {
+            ReadError::Gone => ExchangeError::ClientGone,
+            ReadError::Malformed(error) => ExchangeError::BodyMalformed(error),
+        })
+    }
 }
 
 /// Sends head and body, then watches the client. Never ends while all is well.
@@ -159,15 +193,14 @@ async fn upload(
     body: &mut RequestBody<'_>,
     writer: &mut WriteHalf<Transport>,
     shared: &Shared,
-) -> Uploaded {
-    match send(plan, body, writer, shared).await {
-        Ok(()) => {}
-        Err(Uploaded::UpstreamClosed) => return Uploaded::UpstreamClosed,
-        Err(failed) => return failed,
+) -> UploadError {
+    if let Err(error) = send(plan, body, writer, shared).await {
+        return error;
     }
-    shared.request_sent.store(true, Ordering::Relaxed);
-    body.gone().await;
-    Uploaded::Failed(ExchangeError::ClientGone)
+    shared.is_sent.store(true, Ordering::Relaxed);
+    shared.sent.notify_one();
+    body.gone(Excess::EndsWatch).await;
+    ExchangeError::ClientGone.into()
 }
 
 async fn send(
@@ -175,40 +208,50 @@ async fn send(
     body: &mut RequestBody<'_>,
     writer: &mut WriteHalf<Transport>,
     shared: &Shared,
-) -> Result<(), Uploaded> {
-    let closed = |_: io::Error| Uploaded::UpstreamClosed;
-    writer.write_all(plan.head).await.map_err(closed)?;
+) -> Result<(), UploadError> {
+    let stall = plan.limits.stall;
+    write_watched(writer, plan.head, body, stall).await?;
     if plan.framing == Framing::Empty {
-        return writer.flush().await.map_err(closed);
+        return Ok(());
     }
-    writer.flush().await.map_err(closed)?;
     let framing = OutFraming::from(plan.framing);
     let mut out = Vec::new();
     let mut total = 0;
     loop {
         out.clear();
-        let (progress, content) = timeout(plan.limits.stall, body.next(framing, &mut out))
+        let (progress, content) = timeout(stall, body.next(framing, &mut out))
             .await
-            .map_err(|_| Uploaded::Failed(ExchangeError::BodyStalled))?
-            .map_err(|error| {
-                Uploaded::Failed(match error {
-                    ReadError::Gone => ExchangeError::ClientGone,
-                    ReadError::Malformed(error) => ExchangeError::BodyMalformed(error),
-                })
-            })?;
+            .map_err(|_| ExchangeError::BodyStalled)??;
         total += content;
         shared.body_in.store(total, Ordering::Relaxed);
         if total > plan.limits.max_body {
-            return Err(Uploaded::Failed(ExchangeError::BodyTooLarge));
+            return Err(ExchangeError::BodyTooLarge.into());
         }
         if progress == Progress::Done && framing == OutFraming::Chunked {
             out.extend_from_slice(crate::http1::body::LAST_CHUNK);
         }
-        writer.write_all(&out).await.map_err(closed)?;
-        writer.flush().await.map_err(closed)?;
+        write_watched(writer, &out, body, stall).await?;
         if progress == Progress::Done {
             return Ok(());
         }
+    }
+}
+
+/// Writes to the upstream as long as it keeps taking some, and as long as the
+/// client is there to want it.
+async fn write_watched(
+    writer: &mut WriteHalf<Transport>,
+    bytes: &[u8],
+    body: &mut RequestBody<'_>,
+    stall: Duration,
+) -> Result<(), UploadError> {
+    tokio::select! {
+        biased;
+        written = write_flushed(writer, bytes, stall) => written.map_err(|error| match error {
+            WriteError::Stalled => ExchangeError::UpstreamStalled.into(),
+            WriteError::Gone | WriteError::Unusable => UploadError::UpstreamClosed,
+        }),
+        () = body.gone(Excess::IsKept) => Err(ExchangeError::ClientGone.into()),
     }
 }
 
@@ -239,8 +282,8 @@ async fn download(
         reader,
         buffer: Vec::new(),
     };
-    loop {
-        let length = read_head(plan, &mut incoming, shared, progressed).await?;
+    for _ in 0..MAX_HEADS {
+        let length = read_head(&mut incoming, progressed).await?;
         let head = hand_on(plan, sink, &incoming.buffer[..length], shared)?;
         match head.status {
             100 if plan.expects_continue => {
@@ -260,11 +303,13 @@ async fn download(
                 progressed.status = Some(status);
                 progressed.first_byte = Some(began.elapsed());
                 incoming.buffer.drain(..length);
-                return pass_body(sink, incoming, head.framing, head.persistence).await;
+                let limit = plan.limits.first_byte;
+                return pass_body(sink, incoming, head.framing, head.persistence, limit).await;
             }
         }
         incoming.buffer.drain(..length);
     }
+    Err(ExchangeError::UpstreamMalformed("too many interim answers"))
 }
 
 /// What is left to know of a head once it has been handed on.
@@ -289,7 +334,8 @@ fn hand_on(
         check_switch(plan, &head)?;
     }
     if head.status == 101 || head.status >= 200 {
-        if !shared.request_sent.load(Ordering::Relaxed) {
+        shared.has_head.store(true, Ordering::Relaxed);
+        if !shared.is_sent.load(Ordering::Relaxed) {
             sink.close_after();
         }
         sink.head(&head, fields.as_slice(), plan.kind, plan.answer)?;
@@ -302,9 +348,7 @@ fn hand_on(
 }
 
 async fn read_head(
-    plan: &ExchangePlan<'_>,
     incoming: &mut Incoming<'_>,
-    shared: &Shared,
     progressed: &mut Progressed,
 ) -> Result<usize, ExchangeError> {
     let mut scanner = HeadScanner::default();
@@ -317,12 +361,9 @@ async fn read_head(
             Ok(None) => {}
             Err(_) => return Err(ExchangeError::UpstreamMalformed("a bare line feed")),
         }
-        match timeout(plan.limits.first_byte, incoming.read()).await {
-            Ok(Ok(0)) | Ok(Err(_)) => return Err(ExchangeError::UpstreamClosed),
-            Ok(Ok(_)) => progressed.answered = true,
-            // The wait counts from the whole request: an upload takes its time.
-            Err(_) if !shared.request_sent.load(Ordering::Relaxed) => {}
-            Err(_) => return Err(ExchangeError::UpstreamTimeout),
+        match incoming.read().await {
+            Ok(0) | Err(_) => return Err(ExchangeError::UpstreamClosed),
+            Ok(_) => progressed.answered = true,
         }
     }
 }
@@ -346,6 +387,7 @@ async fn pass_body(
     mut incoming: Incoming<'_>,
     framing: Framing,
     persistence: Persistence,
+    limit: Duration,
 ) -> Result<Ended, ExchangeError> {
     let mut decoder = Decoder::new(framing);
     loop {
@@ -368,7 +410,15 @@ async fn pass_body(
         }
         sink.flush().await?;
         incoming.buffer.clear();
-        match incoming.read().await {
+        let read = match framing {
+            // A body of known length is there already; one without may be a stream
+            // of events that has nothing to say for hours.
+            Framing::Length(_) => timeout(limit, incoming.read())
+                .await
+                .map_err(|_| ExchangeError::UpstreamTruncated)?,
+            _ => incoming.read().await,
+        };
+        match read {
             Ok(0) if decoder.ends_with_connection() => {
                 sink.finish().await?;
                 return Ok(Ended::Answered(Persistence::Close));

@@ -4,7 +4,7 @@
 use super::FrontDoor;
 use super::admission::Admitted;
 use super::exchange::{self, Ended, ExchangeError, ExchangeLimits, ExchangePlan, Progressed};
-use super::request_body::RequestBody;
+use super::request_body::{Excess, RequestBody};
 use super::respond::{Answer, Problem};
 use super::response::ResponseSink;
 use crate::snapshot::Snapshot;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// The status in log and metrics of a request whose client left before an answer
 /// (nginx's number for it).
-const CLIENT_CLOSED_REQUEST: u16 = 499;
+pub(super) const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// The numbers of a request that is over.
 #[derive(Debug, Clone, Copy, Default)]
@@ -81,7 +81,13 @@ impl FrontDoor {
             let mut progressed = Progressed::default();
             let connection = match idle.take() {
                 Some(connection) => Ok(connection),
-                None => upstream.connect().await,
+                None => tokio::select! {
+                    biased;
+                    connected = upstream.connect() => connected,
+                    () = body.gone(Excess::IsKept) => {
+                        return Failure::from(ExchangeError::ClientGone).settle(admitted, &progressed);
+                    }
+                },
             };
             let mut connection = match connection {
                 Ok(connection) => connection,
@@ -132,7 +138,9 @@ impl From<ExchangeError> for Failure {
             ExchangeError::BodyTooLarge => Some(Problem::RequestTooLarge),
             ExchangeError::BodyStalled => Some(Problem::RequestTimeout),
             ExchangeError::BodyMalformed(_) => Some(Problem::BadRequest),
-            ExchangeError::UpstreamTimeout => Some(Problem::UpstreamTimeout),
+            ExchangeError::UpstreamTimeout | ExchangeError::UpstreamStalled => {
+                Some(Problem::UpstreamTimeout)
+            }
             ExchangeError::UpstreamClosed
             | ExchangeError::UpstreamMalformed(_)
             | ExchangeError::UpstreamTruncated => Some(Problem::UpstreamUnreachable),

@@ -7,7 +7,9 @@ use super::inbound::Inbound;
 use super::record::Record;
 use super::request_body::RequestBody;
 use super::respond::{Answer, Problem};
-use super::response::{AnswerFields, Http1Sink, ResponseSink, own_answer, write_flushed};
+use super::response::{
+    AnswerFields, Http1Sink, ResponseSink, after_drain, own_answer, write_flushed,
+};
 use super::websocket::{self, Tunnel};
 use super::{ConnectionFacts, FrontDoor};
 use crate::drain::DrainWatch;
@@ -48,7 +50,12 @@ pub(super) async fn serve<S>(
         writer,
         is_first: true,
     };
-    while let Some(head) = connection.read_head(&door.snapshot()).await {
+    loop {
+        // Read anew for each request, and not held while it is waited for.
+        let limits = HeadLimits::of(&door.snapshot());
+        let Some(head) = connection.read_head(limits).await else {
+            return;
+        };
         let snapshot = door.snapshot();
         let (admission, line) = match head {
             Head::Whole(length) => {
@@ -74,7 +81,11 @@ pub(super) async fn serve<S>(
                     ours: &refused.ours,
                     kind: refused.kind,
                 };
-                let (bytes, after) = connection.answer(&snapshot, own, line).await;
+                let line = Line {
+                    persistence: least(line.persistence, refused.persistence),
+                    ..line
+                };
+                let (bytes, after) = connection.answer(&door, &snapshot, own, line).await;
                 let served = Served::own(refused.answer.status, bytes);
                 refused.record.finish(&door, &served);
                 after
@@ -117,7 +128,8 @@ fn admit(
                 framing: head.framing,
                 upgrade: head.upgrade,
                 websocket_key: head.websocket_key,
-                expects_continue: head.expects_continue,
+                // RFC 9110 section 10.1.1: HTTP/1.0 clients don't know the answer.
+                expects_continue: head.expects_continue && head.version == Version::Http11,
                 protocol: match head.version {
                     Version::Http10 => "HTTP/1.0",
                     Version::Http11 => "HTTP/1.1",
@@ -146,6 +158,25 @@ impl Line {
     };
 }
 
+/// What bounds the reading of a head.
+#[derive(Clone, Copy)]
+struct HeadLimits {
+    bytes: usize,
+    timeout: Duration,
+    keepalive: Duration,
+}
+
+impl HeadLimits {
+    fn of(snapshot: &Snapshot) -> Self {
+        let limits = &snapshot.limits;
+        Self {
+            bytes: usize::try_from(limits.max_header_bytes.bytes()).unwrap_or(usize::MAX),
+            timeout: limits.header_timeout,
+            keepalive: limits.keepalive_timeout,
+        }
+    }
+}
+
 enum Head {
     Whole(usize),
     Broken(Problem, &'static str),
@@ -166,6 +197,13 @@ struct Switch {
     served: Served,
 }
 
+fn least(one: Persistence, other: Persistence) -> Persistence {
+    match (one, other) {
+        (Persistence::KeepAlive, Persistence::KeepAlive) => Persistence::KeepAlive,
+        _ => Persistence::Close,
+    }
+}
+
 struct Own<'a> {
     answer: &'a Answer,
     ours: &'a AnswerFields,
@@ -181,24 +219,25 @@ struct Connection {
 
 impl Connection {
     /// The next head. `None` when there is none to come, and nothing to say.
-    async fn read_head(&mut self, snapshot: &Snapshot) -> Option<Head> {
-        let limits = &snapshot.limits;
-        let max = usize::try_from(limits.max_header_bytes.bytes()).unwrap_or(usize::MAX);
+    async fn read_head(&mut self, limits: HeadLimits) -> Option<Head> {
+        let max = limits.bytes;
         if self.inbound.unread().is_empty() {
             let patience = if self.is_first {
-                limits.header_timeout
+                limits.timeout
             } else {
-                limits.keepalive_timeout
+                limits.keepalive
             };
             self.first_bytes(patience).await?;
         }
-        let deadline = Instant::now() + limits.header_timeout;
+        let deadline = Instant::now() + limits.timeout;
         let mut scanner = HeadScanner::default();
+        let mut passed_over = false;
         loop {
             // RFC 9112 section 2.2: one empty line before a request is passed over.
-            if self.inbound.unread().starts_with(b"\r\n") {
+            if !passed_over && self.inbound.unread().starts_with(b"\r\n") {
                 self.inbound.consume(2);
                 scanner = HeadScanner::default();
+                passed_over = true;
             }
             match scanner.advance(self.inbound.unread()) {
                 Ok(Some(length)) if length <= max => return Some(Head::Whole(length)),
@@ -288,7 +327,7 @@ impl Connection {
                     persistence,
                     ..line
                 };
-                let (bytes, after) = self.answer(snapshot, own, line).await;
+                let (bytes, after) = self.answer(door, snapshot, own, line).await;
                 served.bytes_out = bytes;
                 after
             }
@@ -307,10 +346,16 @@ impl Connection {
     }
 
     /// Sends an answer of our own.
-    async fn answer(&mut self, snapshot: &Snapshot, own: Own<'_>, line: Line) -> (u64, After) {
+    async fn answer(
+        &mut self,
+        door: &FrontDoor,
+        snapshot: &Snapshot,
+        own: Own<'_>,
+        line: Line,
+    ) -> (u64, After) {
         // A body that was not read would be taken for the next head.
         let persistence = match line.framing {
-            Framing::Empty => line.persistence,
+            Framing::Empty => after_drain(line.persistence, &door.drain),
             _ => Persistence::Close,
         };
         let bytes = own_answer(own.answer, own.kind, line.version, persistence, own.ours);
@@ -322,7 +367,11 @@ impl Connection {
             (Ok(()), Persistence::Close, Framing::Empty) => After::Close,
             (Ok(()), Persistence::Close, _) => After::Linger,
         };
-        (own.answer.body.len() as u64, after)
+        let body = match own.kind {
+            RequestKind::Head => 0,
+            RequestKind::Other => own.answer.body.len() as u64,
+        };
+        (body, after)
     }
 
     async fn close(&mut self) {

@@ -2,17 +2,21 @@
 //! exchange for each request.
 
 use super::admission::{Admission, Refused, RequestView};
-use super::forward::{Next, Served};
+use super::forward::{CLIENT_CLOSED_REQUEST, Next, Served};
 use super::http2_stream::Http2Stream;
 use super::request_body::RequestBody;
 use super::response::ResponseSink;
 use super::{ConnectionFacts, FrontDoor};
 use crate::authority::Authority;
+use crate::config::Limits;
+use crate::http1::Persistence;
 use crate::http1::body::Framing;
 use crate::http1::request::{FieldList, HeadError, check_expect, check_line, parse_length};
 use crate::policy::{Field, Upgrade};
 use crate::snapshot::Snapshot;
 use crate::transport::Transport;
+use h2::Reason;
+use http::{HeaderName, HeaderValue};
 use pingora_core::protocols::Digest;
 use pingora_core::protocols::http::v2::server::{
     H2Accept, H2Options, HttpSession, default_h2_options, handshake,
@@ -20,12 +24,15 @@ use pingora_core::protocols::http::v2::server::{
 use pingora_http::RequestHeader;
 use pingora_timeout::timeout;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 /// Malformed streams that a connection may have before it is closed: each costs
 /// an answer or a reset, and a flood of them is an attack.
 const MAX_MALFORMED_STREAMS: u32 = 32;
+/// Streams that a client may cancel beyond those that it takes the answer of.
+const MAX_CANCELLED: u32 = 100;
 /// Streams that a connection may have open.
 const MAX_STREAMS: u32 = 100;
 /// Per stream; more would let a hundred streams hold a lot of memory.
@@ -34,7 +41,9 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 
 fn options(snapshot: &Snapshot) -> H2Options {
-    let max_header_bytes = snapshot.limits.max_header_bytes.bytes();
+    // h2 answers what is beyond its own limit with a bare 431: up to twice ours the
+    // answer is our own.
+    let max_header_bytes = snapshot.limits.max_header_bytes.bytes().saturating_mul(2);
     let mut options = default_h2_options();
     options
         .max_concurrent_streams(MAX_STREAMS)
@@ -45,13 +54,19 @@ fn options(snapshot: &Snapshot) -> H2Options {
     options
 }
 
-/// Serves one connection until it ends: by the client, by idleness, by too many
-/// malformed streams, or by the drain, which lets its streams end.
+/// Serves one connection until it ends: by the client, by idleness, by abuse, or by
+/// the drain, which lets its streams end. `slot` is held until the last of them has.
 ///
 /// The loop is ours rather than Pingora's because the preface needs a deadline:
 /// a client that finishes TLS and then says nothing would be waited for for ever.
-pub(super) async fn serve(door: Arc<FrontDoor>, transport: Transport, facts: ConnectionFacts) {
-    let facts = Arc::new(facts);
+pub(super) async fn serve<S>(
+    door: Arc<FrontDoor>,
+    transport: Transport,
+    facts: ConnectionFacts,
+    slot: S,
+) where
+    S: Send + Sync + 'static,
+{
     let snapshot = door.snapshot();
     let greeting = handshake(Box::new(transport), Some(options(&snapshot)));
     let keepalive = snapshot.limits.keepalive_timeout;
@@ -59,8 +74,10 @@ pub(super) async fn serve(door: Arc<FrontDoor>, transport: Transport, facts: Con
         return;
     };
     drop(snapshot);
+    let shared = Arc::new((door.clone(), facts, slot));
     let digest = Arc::new(Digest::default());
     let streams = Arc::new(Semaphore::new(MAX_STREAMS as usize));
+    let ledger = Arc::new(Ledger::default());
     let mut malformed = 0;
     let mut drain = door.drain.watch();
     let mut is_draining = false;
@@ -72,29 +89,106 @@ pub(super) async fn serve(door: Arc<FrontDoor>, transport: Transport, facts: Con
                 is_draining = true;
                 continue;
             }
+            verdict = ledger.verdict() => {
+                match verdict {
+                    Verdict::Unwelcome => connection.graceful_shutdown(),
+                    Verdict::Abusive => connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM),
+                }
+                continue;
+            }
             accepted = HttpSession::from_h2_conn(&mut connection, digest.clone()) => accepted,
             () = idle(&streams, keepalive) => return,
         };
         match accepted {
-            Err(_) | Ok(None) => return,
-            Ok(Some(H2Accept::Rejected)) => {
-                malformed += 1;
-                door.note_malformed(&facts, "a malformed HTTP/2 request");
-                if malformed >= MAX_MALFORMED_STREAMS {
-                    return;
-                }
+            Err(error) => {
+                let (_, facts, _) = &*shared;
+                tracing::debug!(source.ip = %facts.source.address(), error.detail = %error, "an HTTP/2 connection broke");
+                return;
             }
-            Ok(Some(H2Accept::Session(session))) => {
-                // h2 itself holds clients to the limit, less what is being closed.
-                let running = streams.clone().try_acquire_owned();
-                let (door, facts) = (door.clone(), facts.clone());
-                tokio::spawn(async move {
-                    serve_stream(&door, &facts, session).await;
-                    drop(running);
-                });
+            Ok(None) => return,
+            Ok(Some(H2Accept::Rejected)) => {
+                let (door, facts, _) = &*shared;
+                door.note_malformed(facts, "a request without one clear authority");
+                malformed += 1;
+            }
+            Ok(Some(H2Accept::Session(session))) => match streams.clone().try_acquire_owned() {
+                Ok(running) => {
+                    let (shared, ledger) = (shared.clone(), ledger.clone());
+                    tokio::spawn(async move {
+                        let (door, facts, _) = &*shared;
+                        ledger.note(serve_stream(door, facts, session).await);
+                        drop(running);
+                    });
+                }
+                // h2 counts a stream that the client has reset as closed, whatever
+                // still runs for it here: dropping this one resets it as well.
+                Err(_) => malformed += 1,
+            },
+        }
+        if malformed >= MAX_MALFORMED_STREAMS {
+            connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+        }
+    }
+}
+
+/// How a stream ended, as far as its connection cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StreamEnd {
+    Answered,
+    /// The client left before it had an answer's head.
+    Cancelled,
+    /// The policy refuses whoever connected, whatever they ask for.
+    SourceRefused,
+}
+
+/// What a connection's streams came to.
+#[derive(Debug, Default)]
+struct Ledger {
+    cancelled: AtomicU32,
+    answered: AtomicU32,
+    is_refused: AtomicBool,
+    changed: Notify,
+}
+
+impl Ledger {
+    fn note(&self, end: StreamEnd) {
+        match end {
+            StreamEnd::Answered => {
+                self.answered.fetch_add(1, Ordering::Relaxed);
+            }
+            StreamEnd::Cancelled => {
+                self.cancelled.fetch_add(1, Ordering::Relaxed);
+                self.changed.notify_one();
+            }
+            StreamEnd::SourceRefused => {
+                self.is_refused.store(true, Ordering::Relaxed);
+                self.changed.notify_one();
             }
         }
     }
+
+    /// Ends when the connection is not worth its place any more: a client that
+    /// cancels far more than it takes only makes work (CVE-2023-44487).
+    async fn verdict(&self) -> Verdict {
+        loop {
+            self.changed.notified().await;
+            if self.is_refused.load(Ordering::Relaxed) {
+                return Verdict::Unwelcome;
+            }
+            let cancelled = self.cancelled.load(Ordering::Relaxed);
+            if cancelled > self.answered.load(Ordering::Relaxed) + MAX_CANCELLED {
+                return Verdict::Abusive;
+            }
+        }
+    }
+}
+
+/// Why a connection is to end.
+enum Verdict {
+    /// Its source is refused; it may read why.
+    Unwelcome,
+    /// It does nothing but harm.
+    Abusive,
 }
 
 /// Ends when no stream has run for `after`.
@@ -109,7 +203,11 @@ async fn idle(streams: &Semaphore, after: Duration) {
     }
 }
 
-async fn serve_stream(door: &FrontDoor, facts: &ConnectionFacts, session: HttpSession) {
+async fn serve_stream(
+    door: &FrontDoor,
+    facts: &ConnectionFacts,
+    session: HttpSession,
+) -> StreamEnd {
     let snapshot = door.snapshot();
     let has_body = !session.is_body_empty();
     let stream = Http2Stream::new(session);
@@ -121,6 +219,7 @@ async fn serve_stream(door: &FrontDoor, facts: &ConnectionFacts, session: HttpSe
                 answer,
                 ours,
                 kind,
+                persistence,
                 record,
             } = refused;
             let sent = stream
@@ -128,6 +227,10 @@ async fn serve_stream(door: &FrontDoor, facts: &ConnectionFacts, session: HttpSe
                 .await
                 .unwrap_or_default();
             record.finish(door, &Served::own(answer.status, sent));
+            match persistence {
+                Persistence::KeepAlive => StreamEnd::Answered,
+                Persistence::Close => StreamEnd::SourceRefused,
+            }
         }
         Admission::Admitted(mut admitted) => {
             let mut body = RequestBody::Http2(&stream);
@@ -151,6 +254,11 @@ async fn serve_stream(door: &FrontDoor, facts: &ConnectionFacts, session: HttpSe
                 Next::Answered | Next::Abort | Next::Tunnel(..) => {}
             }
             admitted.record.finish(door, &served);
+            if served.status == CLIENT_CLOSED_REQUEST {
+                StreamEnd::Cancelled
+            } else {
+                StreamEnd::Answered
+            }
         }
     }
 }
@@ -163,7 +271,7 @@ fn admit(
     has_body: bool,
 ) -> Admission {
     let mut fields = FieldList::default();
-    match view(header, has_body, snapshot.limits.max_headers, &mut fields) {
+    match view(header, has_body, &snapshot.limits, &mut fields) {
         Ok(view) => door.admit(snapshot, facts, &view, fields.as_slice()),
         Err(error) => door.refuse_head(snapshot, facts, &error),
     }
@@ -175,7 +283,7 @@ fn admit(
 fn view<'a>(
     header: &'a RequestHeader,
     has_body: bool,
-    max_fields: usize,
+    limits: &Limits,
     fields: &mut FieldList<'a>,
 ) -> Result<RequestView<'a>, HeadError> {
     use HeadError::{Malformed, TooLarge};
@@ -186,7 +294,10 @@ fn view<'a>(
     let mut authority = header.uri.authority().map(|authority| authority.as_str());
     let mut content_length = None;
     let mut authorizations = 0;
-    if header.headers.len() > max_fields {
+    let field_bytes =
+        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
+    let bytes = target.len() + header.headers.iter().map(field_bytes).sum::<usize>();
+    if header.headers.len() > limits.max_headers || bytes as u64 > limits.max_header_bytes.bytes() {
         return Err(TooLarge);
     }
     for (name, value) in &header.headers {
@@ -198,6 +309,9 @@ fn view<'a>(
                 authority = authority.or(Some(host));
             }
             "authorization" => authorizations += 1,
+            "content-length" if content_length.is_some() => {
+                return Err(Malformed("`content-length` comes more than once"));
+            }
             "content-length" => {
                 content_length =
                     Some(parse_length(value).ok_or(Malformed("`content-length` is not a number"))?);

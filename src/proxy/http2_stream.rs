@@ -208,15 +208,15 @@ impl<'a> Http2Answer<'a> {
 }
 
 fn head_of(status: u16, fields: usize) -> Result<ResponseHeader, WriteError> {
-    ResponseHeader::build(status, Some(fields)).map_err(|_| WriteError::Gone)
+    ResponseHeader::build(status, Some(fields)).map_err(|_| WriteError::Unusable)
 }
 
 fn append(header: &mut ResponseHeader, name: &str, value: &[u8]) -> Result<(), WriteError> {
-    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| WriteError::Gone)?;
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| WriteError::Unusable)?;
     header
         .append_header(name, value)
         .map(drop)
-        .map_err(|_| WriteError::Gone)
+        .map_err(|_| WriteError::Unusable)
 }
 
 fn append_ours(header: &mut ResponseHeader, ours: &AnswerFields) -> Result<(), WriteError> {

@@ -34,7 +34,7 @@ impl Inbound {
 
     /// Marks the first `count` unread bytes as used.
     pub(super) fn consume(&mut self, count: usize) {
-        self.start = (self.start + count).min(self.buffer.len());
+        self.start = self.start.saturating_add(count).min(self.buffer.len());
         if self.start == self.buffer.len() {
             self.buffer.clear();
             self.start = 0;
@@ -51,8 +51,8 @@ impl Inbound {
         self.fill(BODY_ROOM).await
     }
 
-    /// Reads what the client sends while none of it is due; the answer is
-    /// `false` once `room` is full of it.
+    /// Reads what the client sends while none of it is due; none once `room` is
+    /// full of it.
     pub(super) async fn fill_pipelined(&mut self, room: usize) -> io::Result<Option<usize>> {
         if self.unread().len() >= room {
             return Ok(None);

@@ -47,6 +47,16 @@ impl From<io::Error> for ReadError {
     }
 }
 
+/// What more than there is room for means, while nothing is due from the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Excess {
+    /// It is the rest of a body: it waits in the socket.
+    IsKept,
+    /// It is pipelined without measure: such a client's end could not be seen any
+    /// more, so it counts as gone.
+    EndsWatch,
+}
+
 /// Whether more is to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
@@ -105,9 +115,9 @@ impl RequestBody<'_> {
         }
     }
 
-    /// Ends when the client has gone away. What it pipelines meanwhile is kept
-    /// for its turn; past the room for it, its end is no longer watched.
-    pub(super) async fn gone(&mut self) {
+    /// Ends when the client has gone away. What it sends meanwhile is kept for its
+    /// turn, as far as there is room for it.
+    pub(super) async fn gone(&mut self, excess: Excess) {
         match self {
             Self::Http1 {
                 inbound,
@@ -117,6 +127,7 @@ impl RequestBody<'_> {
                 match inbound.fill_pipelined(*pipeline_room).await {
                     Ok(Some(0)) | Err(_) => return,
                     Ok(Some(_)) => {}
+                    Ok(None) if excess == Excess::EndsWatch => return,
                     Ok(None) => std::future::pending().await,
                 }
             },

@@ -9,14 +9,14 @@ const MAX_LEN: usize = 64;
 
 /// A request's id: 1 to 64 of `A-Z a-z 0-9 . _ -`, without a heap.
 #[derive(Clone, Copy)]
-pub(super) struct RequestId {
+pub struct RequestId {
     bytes: [u8; MAX_LEN],
     len: u8,
 }
 
 impl RequestId {
     /// An id that no other request of this process has, and hardly one of another.
-    pub(super) fn generate() -> Self {
+    pub fn generate() -> Self {
         static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0_u8));
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -34,7 +34,7 @@ impl RequestId {
     }
 
     /// `value` as an id, if it is one.
-    pub(super) fn accept(value: &[u8]) -> Option<Self> {
+    pub fn accept(value: &[u8]) -> Option<Self> {
         let value = value.trim_ascii();
         let is_sane = (1..=MAX_LEN).contains(&value.len())
             && value
@@ -50,11 +50,13 @@ impl RequestId {
         })
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    /// The id.
+    pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    /// The id.
+    pub fn as_str(&self) -> &str {
         std::str::from_utf8(self.as_bytes()).expect("both makers write ASCII alone")
     }
 }

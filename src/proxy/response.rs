@@ -29,6 +29,8 @@ pub(super) enum WriteError {
     Gone,
     #[error("the client does not read")]
     Stalled,
+    #[error("the answer can't be carried")]
+    Unusable,
 }
 
 impl From<io::Error> for WriteError {
@@ -171,9 +173,7 @@ impl<'a> Http1Sink<'a> {
         if has_no_end && self.version == Version::Http10 {
             self.persistence = Persistence::Close;
         }
-        if self.drain.phase() != Phase::Running {
-            self.persistence = Persistence::Close;
-        }
+        self.persistence = after_drain(self.persistence, self.drain);
         let out = &mut self.out;
         out.reserve(1024);
         write_status_line(self.version, head.status, head.reason, out);
@@ -218,7 +218,15 @@ impl<'a> Http1Sink<'a> {
     }
 }
 
-/// Writes all of `bytes`, as long as the client keeps taking some of them.
+/// Every answer of a drain is its connection's last.
+pub(super) fn after_drain(persistence: Persistence, drain: &Drain) -> Persistence {
+    match drain.phase() {
+        Phase::Running => persistence,
+        Phase::Draining | Phase::Closing => Persistence::Close,
+    }
+}
+
+/// Writes all of `bytes`, as long as the other side keeps taking some of them.
 pub(super) async fn write_flushed(
     writer: &mut WriteHalf<Transport>,
     mut bytes: &[u8],

@@ -2,6 +2,7 @@
 //! the grace time is over is closed with a code.
 
 use crate::drain::{DrainControl, Phase};
+use crate::telemetry::metrics::Metrics;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -16,6 +17,7 @@ pub(super) async fn run(
     accepting: Vec<JoinHandle<()>>,
     slots: &Semaphore,
     max_connections: usize,
+    metrics: &Metrics,
     grace: Duration,
 ) {
     control.advance(Phase::Draining);
@@ -32,8 +34,14 @@ pub(super) async fn run(
     if timeout(grace, &mut all_gone).await.is_ok() {
         return;
     }
-    let left = max_connections - slots.available_permits();
-    tracing::info!(connections = left, "the grace time is over");
+    let (connections, websockets) = (metrics.connections(), metrics.websockets());
+    tracing::info!(connections, websockets, "the grace time is over");
     control.advance(Phase::Closing);
-    let _ = timeout(GOODBYE, all_gone).await;
+    let no_websockets = async {
+        while metrics.websockets() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    // Whatever else lives now, a stream of events for one, ends with the process.
+    let _ = timeout(GOODBYE, no_websockets).await;
 }

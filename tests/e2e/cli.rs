@@ -125,6 +125,7 @@ fn check_resolve_names_files_keys_and_secrets_that_cannot_be_had() {
         for words in [
             "gateway.tls.certPath",
             "/nonexistent/cert.pem",
+            "gateway.tls.keyPath",
             "admin.token",
             "PORTCULLIS_TEST_UNSET",
         ] {

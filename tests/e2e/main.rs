@@ -4,6 +4,7 @@
 // A helper of tests may fail the test like the test itself.
 #![allow(clippy::unwrap_used)]
 
+mod abuse;
 mod admin;
 mod cli;
 mod client;

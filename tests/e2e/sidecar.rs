@@ -255,6 +255,9 @@ impl Drop for Sidecar {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let log = self.log();
+        let panics = log.iter().any(|line| line.contains("panicked at"));
+        assert!(!panics || std::thread::panicking(), "it panicked: {log:#?}");
     }
 }
 

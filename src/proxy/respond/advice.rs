@@ -68,7 +68,7 @@ const ADVICE: &[(&str, Advice)] = &[
             title: "The request could not be checked",
             what: "The service could not tell where the request came from, so it was refused.",
             person: TELL,
-            administrator: "The host’s network interfaces could not be read. Check that the process may use netlink (AF_NETLINK), and look in the log for the cause.",
+            administrator: "Whether the request came from this host itself could not be told. Check that the process may open sockets, use netlink (AF_NETLINK) and read /proc/sys/net, and look in the log for the cause.",
         },
     ),
     (
