@@ -88,6 +88,5 @@ try {
   console.log(`not ok ${error.stack}`);
 } finally {
   await stopAll();
-
 }
 process.exit(status);
