@@ -7,16 +7,15 @@ use std::net::IpAddr;
 mod chain;
 mod cookies;
 mod credential;
-mod host;
 mod nominated;
 
 pub use cookies::{CookieError, CookiePatterns};
 pub use credential::{Credential, HeaderBytes, HeaderBytesError};
 
+use crate::authority::Authority;
 use crate::policy::{
     Class, Field, FieldName, Identity, Permit, Standing, TrustedNets, Upgrade, trim,
 };
-use host::Authority;
 use nominated::Nominated;
 
 /// All that the rewriting of headers depends on.

@@ -6,7 +6,6 @@
 //! transfer codings. `httparse` splits the lines; this room holds the rules.
 
 pub mod body;
-pub mod host;
 pub mod request;
 pub mod response;
 pub mod scan;

@@ -12,14 +12,16 @@
 //! | 3 | [`snapshot`]: all that a reload replaces |
 //! | 2 | [`config`], [`upstream`] |
 //! | 1 | [`forwarded`], [`http1`], [`tls`], [`telemetry`] |
-//! | 0 | [`policy`], [`secrets`], [`transport`], [`drain`] |
+//! | 0 | [`policy`], [`secrets`], [`authority`], [`transport`], [`drain`], [`html`] |
 
 pub mod admin;
+pub mod authority;
 pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod drain;
 pub mod forwarded;
+pub mod html;
 pub mod http1;
 pub mod listener;
 pub mod policy;

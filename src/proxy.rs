@@ -11,7 +11,9 @@
 //! is written straight from them: no header map, no channel, no task per request.
 //! `make bench-compare` prints what that costs beside nginx.
 
+mod admission;
 mod exchange;
+mod forward;
 mod http1_connection;
 mod http2;
 mod http2_stream;
@@ -21,7 +23,6 @@ mod request_body;
 mod request_id;
 pub mod respond;
 mod response;
-mod serve;
 mod websocket;
 
 use crate::drain::Drain;

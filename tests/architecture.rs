@@ -12,7 +12,14 @@ use source::{Reference, references};
 
 /// Every room on its floor. A room that isn't here has no place in the house.
 const FLOORS: [&[&str]; 7] = [
-    &["policy", "secrets", "transport", "drain"],
+    &[
+        "policy",
+        "secrets",
+        "authority",
+        "transport",
+        "drain",
+        "html",
+    ],
     &["forwarded", "credentials", "tls", "telemetry", "http1"],
     &["config", "upstream"],
     &["snapshot", "doctor"],

@@ -13,6 +13,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::answer::Refusal;
+use crate::authority::Authority;
 
 /// The `Host` names that the listener answers to: `localhost`, every loopback
 /// address, the address it is bound to, and the one that the connection came in
@@ -35,9 +36,10 @@ impl AllowedHosts {
     /// Whether `host`, with or without port, names this listener; `local` is the
     /// address that the connection came in on.
     fn allows(self, host: &str, local: IpAddr) -> bool {
-        let Some(name) = without_port(host) else {
+        let Some(authority) = Authority::parse(host.as_bytes()) else {
             return false;
         };
+        let name = authority.host();
         if name.eq_ignore_ascii_case("localhost") {
             return true;
         }
@@ -52,20 +54,6 @@ impl AllowedHosts {
                 || address == local.to_canonical()
         })
     }
-}
-
-/// The name in `host`, brackets kept; `None` where what follows is no port.
-fn without_port(host: &str) -> Option<&str> {
-    let end_of_name = match host.rfind(']') {
-        Some(bracket) => bracket + 1,
-        None => host.find(':').unwrap_or(host.len()),
-    };
-    let (name, port) = host.split_at(end_of_name);
-    let is_port = match port.strip_prefix(':') {
-        Some(digits) => digits.parse::<u16>().is_ok() && !digits.starts_with('+'),
-        None => port.is_empty(),
-    };
-    is_port.then_some(name)
 }
 
 /// Refuses a request for another host's name, and one without a single clear

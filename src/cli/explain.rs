@@ -3,9 +3,9 @@
 use super::config_file::{Loaded, load};
 use super::output::{self, Style};
 use super::{ConfigPath, EXIT_FAILURE, EXIT_USAGE};
+use crate::authority::Authority;
 use crate::config::{AllowUsersSource, Config};
 use crate::forwarded::{Credential, Facts, HeaderBytes, Scheme};
-use crate::http1::host;
 use crate::policy::{Denial, Field, Identity, LocalInterface, Permit, Request, Source, Upgrade};
 use crate::snapshot::Rules;
 use clap::Args;
@@ -73,7 +73,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         }
     };
     let host = host_of(arguments);
-    if !host::is_valid(&host) {
+    if Authority::parse(host.as_bytes()).is_none() {
         output::complain(format_args!(
             "portcullis: got host `{host}`, expected one host and port"
         ));

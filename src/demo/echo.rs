@@ -1,7 +1,5 @@
 //! Says what arrived: the demo's proof of what the front door passes on.
 
-use std::fmt::{self, Display, Write};
-
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue};
@@ -10,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Body, USER_HEADER, whole};
+use crate::html::Escaped;
 
 /// A request as the gateway saw it.
 #[derive(Serialize)]
@@ -94,21 +93,4 @@ fn page(seen: &Seen, json: &str) -> Response<Body> {
         HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"),
     );
     response
-}
-
-/// Text for an HTML element.
-struct Escaped<'a>(&'a str);
-
-impl Display for Escaped<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '&' => formatter.write_str("&amp;")?,
-                '<' => formatter.write_str("&lt;")?,
-                '>' => formatter.write_str("&gt;")?,
-                other => formatter.write_char(other)?,
-            }
-        }
-        Ok(())
-    }
 }

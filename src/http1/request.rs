@@ -1,7 +1,8 @@
 //! The strict reading of a request head (RFC 9112 sections 3, 5 and 6).
 
 use super::body::Framing;
-use super::{Persistence, Version, host, list_elements};
+use super::{Persistence, Version, list_elements};
+use crate::authority::Authority;
 use crate::policy::{Field, MAX_FIELDS, Upgrade};
 use std::mem::MaybeUninit;
 
@@ -49,7 +50,7 @@ pub struct RequestHead<'a> {
     /// Path and query as they came, byte for byte; absolute-form is reduced to this.
     pub target: &'a str,
     /// The one `Host`, its syntax checked.
-    pub host: &'a str,
+    pub host: Authority<'a>,
     /// The protocol version.
     pub version: Version,
     /// Where the body ends.
@@ -277,10 +278,9 @@ impl<'a> Survey<'a> {
     fn conclude(self, line: Line<'a>, version: Version) -> Result<RequestHead<'a>, HeadError> {
         let host = self
             .host
-            .and_then(|value| std::str::from_utf8(value.trim_ascii()).ok())
-            .filter(|value| host::is_valid(value))
+            .and_then(|value| Authority::parse(value.trim_ascii()))
             .ok_or(Malformed("`Host` is absent or not one host and port"))?;
-        let target = origin_form(line.target, host)?;
+        let target = origin_form(line.target, host.as_str())?;
         check_line(line.method, target)?;
         let framing = match (self.transfer_encoding, self.content_length) {
             (true, Some(_)) => {
@@ -398,7 +398,12 @@ mod tests {
         parse(bytes, 100, &mut fields).map(|head| {
             format!(
                 "{} {} {} {:?} {:?} {:?}",
-                head.method, head.target, head.host, head.framing, head.persistence, head.upgrade
+                head.method,
+                head.target,
+                head.host.as_str(),
+                head.framing,
+                head.persistence,
+                head.upgrade
             )
         })
     }

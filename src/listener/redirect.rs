@@ -1,8 +1,8 @@
 //! `listen.redirectHttp`: a plain listener that sends everyone to https, and
 //! does nothing else.
 
+use crate::authority::Authority;
 use crate::drain::Drain;
-use crate::http1::host::split_port;
 use crate::http1::request::{FieldList, parse};
 use crate::http1::scan::HeadScanner;
 use pingora_timeout::timeout;
@@ -88,12 +88,9 @@ impl Redirect {
     /// A client that reached this listener under its own port reaches the TLS
     /// listener under its own as well; one that came by another port came through
     /// a mapping, which has the standard port on its other side.
-    fn location(self, host: &str, target: &str) -> String {
-        let (name, port) = split_port(host);
-        let port = match port {
-            None => 80,
-            Some(port) => port.parse().unwrap_or(80),
-        };
+    fn location(self, authority: Authority<'_>, target: &str) -> String {
+        let name = authority.host();
+        let port = authority.port().unwrap_or(80);
         let is_direct = port == self.own_port;
         if is_direct && self.tls_port != 443 {
             format!("https://{name}:{}{target}", self.tls_port)
@@ -139,7 +136,10 @@ mod tests {
             ),
         ];
         for (redirect, host, location) in cases {
-            assert_eq!(redirect.location(host, "/a?b"), location);
+            assert_eq!(
+                redirect.location(Authority::parse(host.as_bytes()).unwrap(), "/a?b"),
+                location
+            );
         }
     }
 

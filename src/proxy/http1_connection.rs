@@ -1,12 +1,13 @@
 //! An HTTP/1 connection: head after head, each decided on by itself, until one
 //! side has enough.
 
+use super::admission::{Admission, Admitted, RequestView};
+use super::forward::{Next, Served};
 use super::inbound::Inbound;
 use super::record::Record;
 use super::request_body::RequestBody;
 use super::respond::{Answer, Problem};
 use super::response::{AnswerFields, Http1Sink, ResponseSink, own_answer, write_flushed};
-use super::serve::{Admission, Admitted, Next, RequestView, Served};
 use super::websocket::{self, Tunnel};
 use super::{ConnectionFacts, FrontDoor};
 use crate::drain::DrainWatch;
@@ -112,7 +113,7 @@ fn admit(
             let view = RequestView {
                 method: head.method,
                 target: head.target,
-                host: head.host,
+                host: head.host.as_str(),
                 framing: head.framing,
                 upgrade: head.upgrade,
                 websocket_key: head.websocket_key,

@@ -1,13 +1,14 @@
 //! HTTP/2 connections: Pingora's session for each stream, our decision and our
 //! exchange for each request.
 
+use super::admission::{Admission, Refused, RequestView};
+use super::forward::{Next, Served};
 use super::http2_stream::Http2Stream;
 use super::request_body::RequestBody;
 use super::response::ResponseSink;
-use super::serve::{Admission, Next, Refused, RequestView, Served};
 use super::{ConnectionFacts, FrontDoor};
+use crate::authority::Authority;
 use crate::http1::body::Framing;
-use crate::http1::host;
 use crate::http1::request::{FieldList, HeadError, check_expect, check_line, parse_length};
 use crate::policy::{Field, Upgrade};
 use crate::snapshot::Snapshot;
@@ -216,7 +217,7 @@ fn view<'a>(
         return Err(Malformed("`authorization` comes more than once"));
     }
     let host = authority
-        .filter(|authority| host::is_valid(authority))
+        .and_then(|authority| Authority::parse(authority.as_bytes()))
         .ok_or(Malformed("`:authority` is absent or not one host and port"))?;
     let framing = match (has_body, content_length) {
         (false, _) | (true, Some(0)) => Framing::Empty,
@@ -226,7 +227,7 @@ fn view<'a>(
     Ok(RequestView {
         method,
         target,
-        host,
+        host: host.as_str(),
         framing,
         upgrade: Upgrade::None,
         websocket_key: None,

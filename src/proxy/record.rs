@@ -1,7 +1,8 @@
 //! What is left of a request once it is over: its counters and its log line.
 
+use super::admission::RequestView;
+use super::forward::Served;
 use super::request_id::RequestId;
-use super::serve::{RequestView, Served};
 use super::{ConnectionFacts, FrontDoor};
 use crate::policy::Upgrade;
 use crate::snapshot::Snapshot;
@@ -41,8 +42,7 @@ impl Record {
     pub(super) fn new(
         snapshot: &Snapshot,
         facts: &ConnectionFacts,
-        outcome: Outcome,
-        decision: impl Into<Cow<'static, str>>,
+        (outcome, decision): (Outcome, impl Into<Cow<'static, str>>),
         request_id: RequestId,
         view: Option<&RequestView<'_>>,
         who: Who<'_>,

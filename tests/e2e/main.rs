@@ -16,4 +16,5 @@ mod recorder;
 mod sidecar;
 mod streaming;
 mod tls;
+mod upstreams;
 mod websocket;

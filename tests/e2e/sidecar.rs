@@ -19,6 +19,7 @@ pub(crate) struct Setup {
     gateway: String,
     sections: String,
     listen: String,
+    upstream: String,
     is_tls: bool,
 }
 
@@ -59,6 +60,7 @@ impl Setup {
             gateway: GATEWAY.to_owned(),
             sections: String::new(),
             listen: "address = \"127.0.0.1:0\"".to_owned(),
+            upstream: String::new(),
             is_tls: false,
         }
     }
@@ -82,6 +84,12 @@ impl Setup {
         self
     }
 
+    /// Further `[upstream]` keys.
+    pub(crate) fn upstream(mut self, toml: &str) -> Self {
+        self.upstream = toml.to_owned();
+        self
+    }
+
     /// TLS with a certificate for `claw.example.com` and 127.0.0.1.
     pub(crate) fn tls(mut self) -> Self {
         self.is_tls = true;
@@ -97,9 +105,9 @@ impl Setup {
             String::new()
         };
         let config = format!(
-            "[listen]\n{}\n[upstream]\nurl = \"{upstream}\"\n[gateway]\n{}\n{tls}\n\
+            "[listen]\n{}\n[upstream]\nurl = \"{upstream}\"\n{}\n[gateway]\n{}\n{tls}\n\
              [admin]\naddress = \"127.0.0.1:0\"\n{}\n",
-            self.listen, self.gateway, self.sections
+            self.listen, self.upstream, self.gateway, self.sections
         );
         let path = folder.path().join("portcullis.toml");
         std::fs::write(&path, config).unwrap();

@@ -1,9 +1,8 @@
 //! The page that a person sees instead of JSON. One file without outside
 //! assets, so that it needs nothing from a service which has just refused.
 
-use std::fmt::{self, Display, Write};
-
 use super::{Refusal, advice};
+use crate::html::Escaped;
 
 /// The page's `content-security-policy`: its own style and nothing else. The
 /// page holds no script, loads nothing, and is framed nowhere.
@@ -27,25 +26,6 @@ pub(super) fn render(refusal: &Refusal<'_>, request_id: &str) -> String {
         code = Escaped(refusal.code),
         request_id = Escaped(request_id),
     )
-}
-
-/// Text for an HTML element or a quoted attribute.
-struct Escaped<'a>(&'a str);
-
-impl Display for Escaped<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '&' => formatter.write_str("&amp;")?,
-                '<' => formatter.write_str("&lt;")?,
-                '>' => formatter.write_str("&gt;")?,
-                '"' => formatter.write_str("&quot;")?,
-                '\'' => formatter.write_str("&#39;")?,
-                other => formatter.write_char(other)?,
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! A host with or without a port, as `Host` and `x-forwarded-host` carry it.
+//! A host with or without a port, as `Host`, `:authority` and `x-forwarded-host`
+//! carry it (RFC 9110 section 7.2): the one reading of it in this house.
 
 use std::net::Ipv6Addr;
 
@@ -7,15 +8,16 @@ const MAX_NAME_BYTES: usize = 255;
 
 /// A valid `host[:port]`, kept as it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Authority<'a> {
+pub struct Authority<'a> {
     text: &'a str,
+    host: &'a str,
     port: Option<u16>,
 }
 
 impl<'a> Authority<'a> {
     /// Reads a name, an IPv4 address or a bracketed IPv6 one, with or without a
     /// port; nothing else, and so no list, path or userinfo.
-    pub(super) fn parse(value: &'a [u8]) -> Option<Self> {
+    pub fn parse(value: &'a [u8]) -> Option<Self> {
         let text = str::from_utf8(value).ok()?;
         let (host, port) = match text.rfind(':') {
             Some(colon) if !text.ends_with(']') => {
@@ -30,16 +32,21 @@ impl<'a> Authority<'a> {
             Some(address) => address.parse::<Ipv6Addr>().is_ok(),
             None => is_name(host),
         };
-        valid.then_some(Self { text, port })
+        valid.then_some(Self { text, host, port })
     }
 
     /// The whole as written.
-    pub(super) fn as_str(&self) -> &'a str {
+    pub fn as_str(&self) -> &'a str {
         self.text
     }
 
+    /// The name or address, an IPv6 one in its brackets.
+    pub fn host(&self) -> &'a str {
+        self.host
+    }
+
     /// The port, where one is written.
-    pub(super) fn port(&self) -> Option<u16> {
+    pub fn port(&self) -> Option<u16> {
         self.port
     }
 }
@@ -72,10 +79,10 @@ mod tests {
             ("[2001:db8::1]:8443", Some(8443)),
             ("my_host", None),
         ] {
-            assert_eq!(
-                Authority::parse(text.as_bytes()),
-                Some(Authority { text, port })
-            );
+            let authority = Authority::parse(text.as_bytes()).unwrap();
+            assert_eq!((authority.as_str(), authority.port()), (text, port));
+            let written = port.map_or(String::new(), |port| format!(":{port}"));
+            assert_eq!(format!("{}{written}", authority.host()), text);
         }
     }
 

@@ -1,0 +1,356 @@
+//! What becomes of a request: decided on, and written anew for the upstream or
+//! answered by us. All of it between two awaits, for it borrows the head.
+
+use super::record::{Record, Who};
+use super::request_id::RequestId;
+use super::respond::{self, Answer, Problem, Refusal};
+use super::response::{AnswerFields, write_field};
+use super::{ConnectionFacts, FrontDoor};
+use crate::forwarded::{Facts, Scheme};
+use crate::http1::body::Framing;
+use crate::http1::request::HeadError;
+use crate::http1::response::RequestKind;
+use crate::policy::{Code, Denial, Field, Identity, Permit, Request, Standing, Upgrade};
+use crate::snapshot::Snapshot;
+use crate::telemetry::metrics::Outcome;
+use bytes::Bytes;
+use std::time::Duration;
+
+/// A request's head, from HTTP/1.1 or HTTP/2, read and checked.
+pub(super) struct RequestView<'a> {
+    pub(super) method: &'a str,
+    pub(super) target: &'a str,
+    pub(super) host: &'a str,
+    pub(super) framing: Framing,
+    pub(super) upgrade: Upgrade,
+    pub(super) websocket_key: Option<&'a [u8]>,
+    pub(super) expects_continue: bool,
+    pub(super) protocol: &'static str,
+}
+
+/// What becomes of a request.
+pub(super) enum Admission {
+    Admitted(Admitted),
+    Refused(Refused),
+}
+
+/// A permitted request, ready to go out. It borrows nothing of its head.
+pub(super) struct Admitted {
+    /// The upstream's head, whole.
+    pub(super) head: Vec<u8>,
+    pub(super) framing: Framing,
+    pub(super) kind: RequestKind,
+    pub(super) expects_continue: bool,
+    /// What proves the upstream's 101.
+    pub(super) websocket_accept: Option<String>,
+    /// May be sent a second time when a reused connection turns out dead.
+    pub(super) is_replayable: bool,
+    /// The client's `Accept`, for an answer of ours.
+    pub(super) accept: Option<Vec<u8>>,
+    pub(super) ours: AnswerFields,
+    pub(super) record: Record,
+}
+
+/// A request that gets an answer of ours.
+pub(super) struct Refused {
+    pub(super) answer: Answer,
+    pub(super) ours: AnswerFields,
+    pub(super) kind: RequestKind,
+    pub(super) record: Record,
+}
+
+/// A request as it arrived: where, and with which fields.
+struct Arrival<'a> {
+    snapshot: &'a Snapshot,
+    facts: &'a ConnectionFacts,
+    view: &'a RequestView<'a>,
+    fields: &'a [Field<'a>],
+}
+
+impl FrontDoor {
+    /// Decides on a request and, if it is permitted, writes its upstream head.
+    pub(super) fn admit(
+        &self,
+        snapshot: &Snapshot,
+        facts: &ConnectionFacts,
+        view: &RequestView<'_>,
+        fields: &[Field<'_>],
+    ) -> Admission {
+        let arrival = Arrival {
+            snapshot,
+            facts,
+            view,
+            fields,
+        };
+        let request = Request {
+            method: view.method,
+            target: view.target,
+            upgrade: view.upgrade,
+            fields,
+        };
+        let max_body = snapshot.limits.max_body_bytes.bytes();
+        match snapshot.policy.decide(&facts.source, &request) {
+            Err(denial) => {
+                self.metrics.denial(denial.code().as_str());
+                Admission::Refused(arrival.deny(&denial))
+            }
+            Ok(_) if matches!(view.framing, Framing::Length(length) if length > max_body) => {
+                Admission::Refused(arrival.refuse(Problem::RequestTooLarge))
+            }
+            Ok(permit) => Admission::Admitted(arrival.write(&permit)),
+        }
+    }
+
+    /// Refuses a head that could not be read; there is nothing to decide on.
+    pub(super) fn refuse_head(
+        &self,
+        snapshot: &Snapshot,
+        facts: &ConnectionFacts,
+        error: &HeadError,
+    ) -> Admission {
+        let problem = match error {
+            HeadError::Malformed(_) => Problem::BadRequest,
+            HeadError::TooLarge => Problem::HeadersTooLarge,
+            HeadError::MethodNotAllowed => Problem::MethodNotAllowed,
+            HeadError::ExpectationFailed => Problem::ExpectationFailed,
+        };
+        self.refuse_unread(snapshot, facts, problem, &error.to_string())
+    }
+
+    /// Refuses what has no head that could be read.
+    pub(super) fn refuse_unread(
+        &self,
+        snapshot: &Snapshot,
+        facts: &ConnectionFacts,
+        problem: Problem,
+        detail: &str,
+    ) -> Admission {
+        let request_id = RequestId::generate();
+        tracing::info!(
+            request.id = request_id.as_str(),
+            source.ip = %facts.source.address(),
+            error.code = problem.code(),
+            error.detail = detail,
+            "request refused"
+        );
+        let outcome = (Outcome::Error, problem.code());
+        Admission::Refused(Refused {
+            answer: problem.answer(request_id.as_str(), None),
+            ours: AnswerFields {
+                request_id,
+                hsts: hsts(snapshot, facts.scheme),
+            },
+            kind: RequestKind::Other,
+            record: Record::new(snapshot, facts, outcome, request_id, None, Who::default()),
+        })
+    }
+
+    /// Counts and logs what HTTP/2 refused below the level of requests.
+    pub(super) fn note_malformed(&self, facts: &ConnectionFacts, detail: &'static str) {
+        self.metrics.request(Outcome::Error, 400, Duration::ZERO);
+        tracing::info!(
+            source.ip = %facts.source.address(),
+            error.code = Problem::BadRequest.code(),
+            error.detail = detail,
+            "request refused"
+        );
+    }
+}
+
+impl Arrival<'_> {
+    /// Writes the upstream's head of a permitted request.
+    fn write(&self, permit: &Permit<'_>) -> Admitted {
+        let Self {
+            snapshot,
+            facts,
+            view,
+            fields,
+        } = *self;
+        let request_id = match permit.standing() {
+            Standing::TrustedProxy => request_id(fields),
+            Standing::RouteSource => RequestId::generate(),
+        };
+        let mut head = Vec::with_capacity(1024);
+        for part in [view.method, " ", view.target, " HTTP/1.1\r\n"] {
+            head.extend_from_slice(part.as_bytes());
+        }
+        let as_received = Facts {
+            scheme: facts.scheme,
+            host: view.host,
+            request_id: request_id.as_str(),
+        };
+        let written = snapshot.rewriter.rewrite(permit, &as_received, &mut head);
+        finish_head(view, &mut head);
+        let (outcome, user) = match permit.identity() {
+            Identity::User { user, .. } => ((Outcome::Permitted, "permitted"), Some(user.as_str())),
+            Identity::Public => ((Outcome::Public, "public"), None),
+        };
+        let who = Who {
+            client: Some(written.client),
+            user,
+        };
+        Admitted {
+            head,
+            framing: view.framing,
+            kind: kind(view),
+            expects_continue: view.expects_continue,
+            websocket_accept: view.websocket_key.map(websocket_accept),
+            is_replayable: view.framing == Framing::Empty
+                && matches!(view.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE"),
+            accept: accept(fields).map(<[u8]>::to_vec),
+            ours: AnswerFields {
+                request_id,
+                hsts: hsts(snapshot, either(facts.scheme, written.scheme)),
+            },
+            record: Record::new(snapshot, facts, outcome, request_id, Some(view), who),
+        }
+    }
+
+    /// The policy's denial as an answer.
+    fn deny(&self, denial: &Denial) -> Refused {
+        let code = denial.code();
+        // An id from a source that nobody trusts would let it write into the log.
+        let request_id = match code {
+            Code::UntrustedSource => RequestId::generate(),
+            _ => request_id(self.fields),
+        };
+        let reason = denial.reason();
+        tracing::info!(
+            request.id = request_id.as_str(),
+            source.ip = %self.facts.source.address(),
+            denial.code = code.as_str(),
+            denial.reason = %reason,
+            denial.detail = %denial.detail(),
+            "request denied"
+        );
+        let refusal = Refusal {
+            status: code.status(),
+            kind: code.kind(),
+            code: code.as_str(),
+            reason: &reason,
+            message: denial.message(),
+        };
+        let answer = respond::answer(&refusal, request_id.as_str(), accept(self.fields));
+        let scheme = match code {
+            Code::UntrustedSource => self.facts.scheme,
+            _ => either(self.facts.scheme, forwarded_scheme(self.fields)),
+        };
+        self.refused(answer, request_id, scheme, (Outcome::Denied, reason))
+    }
+
+    /// Refuses a request of a trusted source for a reason of our own.
+    fn refuse(&self, problem: Problem) -> Refused {
+        let request_id = request_id(self.fields);
+        let answer = problem.answer(request_id.as_str(), accept(self.fields));
+        let scheme = either(self.facts.scheme, forwarded_scheme(self.fields));
+        self.refused(answer, request_id, scheme, (Outcome::Error, problem.code()))
+    }
+
+    fn refused(
+        &self,
+        answer: Answer,
+        request_id: RequestId,
+        scheme: Scheme,
+        outcome: (Outcome, impl Into<std::borrow::Cow<'static, str>>),
+    ) -> Refused {
+        let Self {
+            snapshot,
+            facts,
+            view,
+            ..
+        } = *self;
+        let who = Who::default();
+        Refused {
+            answer,
+            ours: AnswerFields {
+                request_id,
+                hsts: hsts(snapshot, scheme),
+            },
+            kind: kind(view),
+            record: Record::new(snapshot, facts, outcome, request_id, Some(view), who),
+        }
+    }
+}
+
+/// Framing and connection fields are this hop's, so they are written here.
+fn finish_head(view: &RequestView<'_>, head: &mut Vec<u8>) {
+    match view.framing {
+        Framing::Length(length) => {
+            write_field(b"content-length", length.to_string().as_bytes(), head);
+        }
+        Framing::Chunked => write_field(b"transfer-encoding", b"chunked", head),
+        // A method that usually has a body says so when it has none (RFC 9110
+        // section 8.6).
+        Framing::Empty if matches!(view.method, "POST" | "PUT" | "PATCH") => {
+            write_field(b"content-length", b"0", head);
+        }
+        Framing::Empty | Framing::UntilClose => {}
+    }
+    if view.upgrade == Upgrade::Websocket {
+        write_field(b"connection", b"Upgrade", head);
+        write_field(b"upgrade", b"websocket", head);
+    }
+    head.extend_from_slice(b"\r\n");
+}
+
+fn kind(view: &RequestView<'_>) -> RequestKind {
+    if view.method == "HEAD" {
+        RequestKind::Head
+    } else {
+        RequestKind::Other
+    }
+}
+
+/// HSTS belongs to answers that reach the client over TLS, here or at the trusted
+/// proxy, and to no other (RFC 6797 section 7.2).
+fn hsts(snapshot: &Snapshot, scheme: Scheme) -> Option<Bytes> {
+    match scheme {
+        Scheme::Https => snapshot.hsts.clone(),
+        Scheme::Http => None,
+    }
+}
+
+/// Https if either is.
+fn either(listener: Scheme, forwarded: Scheme) -> Scheme {
+    match (listener, forwarded) {
+        (Scheme::Http, Scheme::Http) => Scheme::Http,
+        _ => Scheme::Https,
+    }
+}
+
+/// The trusted proxy's id when it sent exactly one that is sane.
+fn request_id(fields: &[Field<'_>]) -> RequestId {
+    only(fields, "x-request-id")
+        .and_then(RequestId::accept)
+        .unwrap_or_else(RequestId::generate)
+}
+
+/// What the trusted proxy says of a request that is not rewritten.
+fn forwarded_scheme(fields: &[Field<'_>]) -> Scheme {
+    match only(fields, "x-forwarded-proto").map(<[u8]>::trim_ascii) {
+        Some(b"https") => Scheme::Https,
+        _ => Scheme::Http,
+    }
+}
+
+fn accept<'a>(fields: &[Field<'a>]) -> Option<&'a [u8]> {
+    fields
+        .iter()
+        .find(|field| field.name.eq_ignore_ascii_case("accept"))
+        .map(|field| field.value)
+}
+
+fn only<'a>(fields: &[Field<'a>], name: &str) -> Option<&'a [u8]> {
+    let mut found = fields
+        .iter()
+        .filter(|field| field.name.eq_ignore_ascii_case(name));
+    match (found.next(), found.next()) {
+        (Some(field), None) => Some(field.value),
+        _ => None,
+    }
+}
+
+/// `Sec-WebSocket-Accept` for a key (RFC 6455 section 4.2.2).
+fn websocket_accept(key: &[u8]) -> String {
+    tokio_tungstenite::tungstenite::handshake::derive_accept_key(key)
+}
