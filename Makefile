@@ -19,7 +19,7 @@ test: ## Run all tests
 	@.ci/setup build test
 	@.ci/test $(ARGS)
 
-test-openclaw: ## Run the real OpenClaw gateway behind Portcullis (about 3 min)
+test-openclaw: ## Run the real OpenClaw gateway behind Portcullis (about 4 min)
 	@.ci/setup build openclaw
 	cargo build --locked
 	tests/openclaw/run $(ARGS)

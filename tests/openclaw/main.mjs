@@ -8,7 +8,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { checkBrowser } from "./checks/browser.mjs";
-import { checkChat, checkUploads } from "./checks/chat.mjs";
+import { checkChat, checkEarlyAnswers, checkLargeChat } from "./checks/chat.mjs";
 import { checkHttp, checkWebhooks } from "./checks/http.mjs";
 import { checkEnd, checkFrames, checkHello, checkHold } from "./checks/session.mjs";
 import { makeCertificate } from "./parts/certificate.mjs";
@@ -78,15 +78,15 @@ try {
   await checkChat(parts);
   await checkBrowser(parts);
   await checkFrames(parts);
-  // 20 MiB of prompt keep the gateway's one thread busy for long: nothing with a clock after it.
-  await checkUploads(parts);
+  await checkEarlyAnswers(parts);
   await hold;
+  // 20 MiB of prompt keep the gateway's one thread busy for a minute: its pings would come late.
+  await checkLargeChat(parts);
   await checkEnd(parts);
   status = report.close();
 } catch (error) {
   console.log(`not ok ${error.stack}`);
 } finally {
   await stopAll();
-
 }
 process.exit(status);

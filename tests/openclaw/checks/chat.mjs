@@ -103,7 +103,7 @@ async function upload(client, { total, declared, pauseMs }) {
   return answer;
 }
 
-export async function checkUploads({ report, client, llm }) {
+export async function checkEarlyAnswers({ report, client }) {
   const tooMuch = [
     ["a declared body above the limit", { total: CHAT_LIMIT + MIB, declared: true, pauseMs: 20 }],
     ["a declared body above the limit, sent at full speed,", { total: CHAT_LIMIT + MIB, declared: true, pauseMs: 0 }],
@@ -119,7 +119,9 @@ export async function checkUploads({ report, client, llm }) {
       return `after ${(sentAtAnswer / MIB).toFixed(1)} of ${body.total / MIB} MiB`;
     });
   }
+}
 
+export async function checkLargeChat({ report, client, llm }) {
   await report.check("a chat of exactly 20 MiB reaches the model whole", {}, async () => {
     const marker = crypto.randomUUID();
     const frame = Buffer.byteLength(question("", false));
