@@ -96,8 +96,10 @@ pub(super) async fn serve<S>(
         };
         match after {
             After::NextRequest => connection.inbound.shrink(),
-            After::Close => return connection.close().await,
-            After::Linger => return connection.linger().await,
+            After::Close if connection.inbound.unread().is_empty() => {
+                return connection.close().await;
+            }
+            After::Close | After::Linger => return connection.linger().await,
             After::Abort => return,
             After::Tunnel(tunnel) => {
                 return connection.tunnel(door, &snapshot, *tunnel, slot);
