@@ -16,6 +16,7 @@ mod exchange;
 mod forward;
 mod http1_connection;
 mod http2;
+mod http2_ledger;
 mod http2_stream;
 mod inbound;
 mod record;

@@ -215,13 +215,14 @@ impl Upstream {
     /// A new connection.
     pub async fn connect(&self) -> Result<UpstreamConnection, ConnectError> {
         let after = self.config.connect_timeout;
-        let transport =
-            timeout(after, self.dial())
-                .await
-                .map_err(|_| ConnectError::TimedOut {
-                    target: self.target(),
-                    after,
-                })??;
+        let deadline = Instant::now() + after;
+        let transport = timeout(after, self.dial(deadline)).await.map_err(|_| {
+            *lock(&self.resolved) = None;
+            ConnectError::TimedOut {
+                target: self.target(),
+                after,
+            }
+        })??;
         let (reader, writer) = tokio::io::split(transport);
         Ok(UpstreamConnection {
             reader,
@@ -230,7 +231,7 @@ impl Upstream {
         })
     }
 
-    async fn dial(&self) -> Result<Transport, ConnectError> {
+    async fn dial(&self, deadline: Instant) -> Result<Transport, ConnectError> {
         let tcp = match &self.config.target {
             Target::Unix(path) => {
                 let unix = UnixStream::connect(path)
@@ -241,7 +242,7 @@ impl Upstream {
             Target::Address(address) => TcpStream::connect(address)
                 .await
                 .map_err(|source| self.refused(source))?,
-            Target::Name { host, port } => self.dial_name(host, *port).await?,
+            Target::Name { host, port } => self.dial_name(host, *port, deadline).await?,
         };
         // Small writes are whole messages here: waiting for more helps nobody.
         tcp.set_nodelay(true)
@@ -260,20 +261,26 @@ impl Upstream {
         }
     }
 
-    async fn dial_name(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
+    async fn dial_name(
+        &self,
+        host: &str,
+        port: u16,
+        deadline: Instant,
+    ) -> Result<TcpStream, ConnectError> {
         let addresses = self.resolve(host).await?;
-        // A share of the time for each, so that a silent one leaves some to the next.
-        let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
-        let share = self.config.connect_timeout / count.max(1);
         let mut last = io::Error::other("no address");
+        let mut untried = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
         for &address in addresses.iter() {
-            match timeout(share, TcpStream::connect((address, port))).await {
+            // A share of the time left, so that a silent address leaves some to the next.
+            let left = deadline.saturating_duration_since(Instant::now());
+            match timeout(left / untried.max(1), TcpStream::connect((address, port))).await {
                 Ok(Ok(tcp)) => return Ok(tcp),
                 Ok(Err(error)) => last = error,
                 Err(_) => last = io::ErrorKind::TimedOut.into(),
             }
+            untried -= 1;
         }
-        // What was resolved no longer answers: ask again next time.
+        // What was resolved does not answer: ask again next time.
         *lock(&self.resolved) = None;
         Err(self.refused(last))
     }

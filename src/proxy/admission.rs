@@ -7,7 +7,6 @@ use super::respond::{self, Answer, Problem, Refusal};
 use super::response::{AnswerFields, write_field};
 use super::{ConnectionFacts, FrontDoor};
 use crate::forwarded::{Facts, Scheme};
-use crate::http1::Persistence;
 use crate::http1::body::Framing;
 use crate::http1::request::HeadError;
 use crate::http1::response::RequestKind;
@@ -57,9 +56,19 @@ pub(super) struct Refused {
     pub(super) answer: Answer,
     pub(super) ours: AnswerFields,
     pub(super) kind: RequestKind,
-    /// A connection whose source is refused is not worth its place.
-    pub(super) persistence: Persistence,
+    pub(super) fault: Fault,
     pub(super) record: Record,
+}
+
+/// What a refusal means for the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Nothing: the next request may be a better one.
+    Request,
+    /// The source has no business here: its connection isn't worth its place.
+    Source,
+    /// The request could not be read with certainty.
+    Syntax,
 }
 
 /// A request as it arrived: where, and with which fields.
@@ -144,7 +153,7 @@ impl FrontDoor {
                 hsts: hsts(snapshot, facts.scheme),
             },
             kind: RequestKind::Other,
-            persistence: Persistence::KeepAlive,
+            fault: Fault::Syntax,
             record: Record::new(snapshot, facts, outcome, request_id, None, Who::default()),
         })
     }
@@ -159,6 +168,19 @@ impl FrontDoor {
             source.ip = %facts.source.address(),
             error.code = Problem::BadRequest.code(),
             error.detail = detail,
+            "request refused"
+        );
+    }
+}
+
+impl FrontDoor {
+    /// Counts and logs a stream beyond those that a connection may have.
+    pub(super) fn note_excess(&self, facts: &ConnectionFacts) {
+        self.metrics.request(Outcome::Error, 503, Duration::ZERO);
+        tracing::info!(
+            source.ip = %facts.source.address(),
+            error.code = Problem::Overloaded.code(),
+            error.detail = "more streams on one connection than allowed",
             "request refused"
         );
     }
@@ -232,12 +254,12 @@ impl Arrival<'_> {
             message: denial.message(),
         };
         let answer = respond::answer(&refusal, request_id.as_str(), accept(self.fields));
-        let persistence = match belief {
-            Belief::TrustedProxy => Persistence::KeepAlive,
-            Belief::Nobody => Persistence::Close,
+        let fault = match belief {
+            Belief::TrustedProxy => Fault::Request,
+            Belief::Nobody => Fault::Source,
         };
         Refused {
-            persistence,
+            fault,
             ..self.refused(answer, request_id, scheme, (Outcome::Denied, reason))
         }
     }
@@ -284,7 +306,7 @@ impl Arrival<'_> {
                 hsts: hsts(snapshot, scheme),
             },
             kind: kind(view),
-            persistence: Persistence::KeepAlive,
+            fault: Fault::Request,
             record: Record::new(snapshot, facts, outcome, request_id, Some(view), who),
         }
     }

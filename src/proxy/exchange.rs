@@ -2,7 +2,7 @@
 //! once: the upstream may answer while the body is still on its way (an early
 //! 413 most of all), and a client that goes away ends the whole.
 
-use super::request_body::{Excess, OutFraming, Progress, ReadError, RequestBody};
+use super::request_body::{Departure, OutFraming, Progress, ReadError, RequestBody};
 use super::response::{AnswerFields, ResponseSink, WriteError, write_flushed};
 use crate::http1::Persistence;
 use crate::http1::body::{Decoder, Framing};
@@ -46,7 +46,8 @@ pub(super) struct ExchangeLimits {
     pub(super) max_body: u64,
     /// Between two pieces of a request body, and between two takes of an answer.
     pub(super) stall: Duration,
-    /// From the whole request sent to the answer's head.
+    /// From the whole request sent to the answer's head, and between two pieces of an
+    /// answer of known length.
     pub(super) first_byte: Duration,
 }
 
@@ -71,6 +72,10 @@ pub(super) enum ExchangeError {
     UpstreamClosed,
     #[error("the upstream's answer is unusable: {0}")]
     UpstreamMalformed(&'static str),
+    #[error("the upstream's answer stalled for longer than `limits.upstreamFirstByteTimeout`")]
+    AnswerStalled,
+    #[error("the client sends requests without measure before it has its answer")]
+    Pipelined,
     #[error("the upstream's answer ended early")]
     UpstreamTruncated,
 }
@@ -113,6 +118,8 @@ struct Shared {
     is_sent: AtomicBool,
     sent: Notify,
     has_head: AtomicBool,
+    /// The answer is one whose end nobody announced.
+    endless: Notify,
     body_in: AtomicU64,
 }
 
@@ -130,21 +137,11 @@ pub(super) async fn run(
         let mut upload = pin!(upload(plan, body, writer, &shared));
         let mut download = pin!(download(plan, sink, reader, &shared, progressed));
         let mut overdue = pin!(overdue(&shared, plan.limits.first_byte));
-        let mut uploading = true;
-        loop {
-            tokio::select! {
-                biased;
-                failed = &mut upload, if uploading => match failed {
-                    // The upstream reads no more; its answer may be under way.
-                    UploadError::UpstreamClosed => {
-                        uploading = false;
-                        shared.sent.notify_one();
-                    }
-                    UploadError::Failed(error) => break Err(error),
-                },
-                downloaded = &mut download => break downloaded,
-                () = &mut overdue => break Err(ExchangeError::UpstreamTimeout),
-            }
+        tokio::select! {
+            biased;
+            error = &mut upload => Err(error),
+            downloaded = &mut download => downloaded,
+            () = &mut overdue => Err(ExchangeError::UpstreamTimeout),
         }
     };
     progressed.body_in = shared.body_in.load(Ordering::Relaxed);
@@ -193,14 +190,36 @@ async fn upload(
     body: &mut RequestBody<'_>,
     writer: &mut WriteHalf<Transport>,
     shared: &Shared,
-) -> UploadError {
-    if let Err(error) = send(plan, body, writer, shared).await {
-        return error;
-    }
-    shared.is_sent.store(true, Ordering::Relaxed);
+) -> ExchangeError {
+    use ExchangeError::{BodyStalled, ClientGone, Pipelined, UpstreamStalled};
+    let is_sent = match send(plan, body, writer, shared).await {
+        Ok(()) => true,
+        // The upstream reads no more; its answer may be under way.
+        Err(UploadError::UpstreamClosed) => false,
+        // It is: whoever has it already may leave the rest of the request be.
+        Err(UploadError::Failed(BodyStalled | UpstreamStalled))
+            if shared.has_head.load(Ordering::Relaxed) =>
+        {
+            false
+        }
+        Err(UploadError::Failed(error)) => return error,
+    };
+    shared.is_sent.store(is_sent, Ordering::Relaxed);
     shared.sent.notify_one();
-    body.gone(Excess::EndsWatch).await;
-    ExchangeError::ClientGone.into()
+    if !is_sent {
+        body.gone().await;
+        return ClientGone;
+    }
+    match body.departure().await {
+        Departure::Left => ClientGone,
+        Departure::NoRoom => {
+            // An answer with an end will have it. One without could go on for ever
+            // to a client that has left unseen.
+            shared.endless.notified().await;
+            pingora_timeout::sleep(plan.limits.stall).await;
+            Pipelined
+        }
+    }
 }
 
 async fn send(
@@ -251,7 +270,7 @@ async fn write_watched(
             WriteError::Stalled => ExchangeError::UpstreamStalled.into(),
             WriteError::Gone | WriteError::Unusable => UploadError::UpstreamClosed,
         }),
-        () = body.gone(Excess::IsKept) => Err(ExchangeError::ClientGone.into()),
+        () = body.gone() => Err(ExchangeError::ClientGone.into()),
     }
 }
 
@@ -304,6 +323,9 @@ async fn download(
                 progressed.first_byte = Some(began.elapsed());
                 incoming.buffer.drain(..length);
                 let limit = plan.limits.first_byte;
+                if matches!(head.framing, Framing::Chunked | Framing::UntilClose) {
+                    shared.endless.notify_one();
+                }
                 return pass_body(sink, incoming, head.framing, head.persistence, limit).await;
             }
         }
@@ -415,7 +437,7 @@ async fn pass_body(
             // of events that has nothing to say for hours.
             Framing::Length(_) => timeout(limit, incoming.read())
                 .await
-                .map_err(|_| ExchangeError::UpstreamTruncated)?,
+                .map_err(|_| ExchangeError::AnswerStalled)?,
             _ => incoming.read().await,
         };
         match read {

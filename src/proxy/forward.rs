@@ -4,7 +4,7 @@
 use super::FrontDoor;
 use super::admission::Admitted;
 use super::exchange::{self, Ended, ExchangeError, ExchangeLimits, ExchangePlan, Progressed};
-use super::request_body::{Excess, RequestBody};
+use super::request_body::RequestBody;
 use super::respond::{Answer, Problem};
 use super::response::ResponseSink;
 use crate::snapshot::Snapshot;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// The status in log and metrics of a request whose client left before an answer
 /// (nginx's number for it).
-pub(super) const CLIENT_CLOSED_REQUEST: u16 = 499;
+const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// The numbers of a request that is over.
 #[derive(Debug, Clone, Copy, Default)]
@@ -46,9 +46,10 @@ pub(super) enum Next {
     Answered,
     /// Nothing went out: this is to be sent.
     Answer(Answer),
-    /// An answer went out in part, or nobody is there to read one: give up the
-    /// connection or stream.
+    /// An answer went out in part: give up the connection or stream.
     Abort,
+    /// The client left before there was an answer.
+    ClientGone,
     /// The 101 went out: both sides talk frames from here on.
     Tunnel(UpstreamConnection, Vec<u8>),
 }
@@ -84,7 +85,7 @@ impl FrontDoor {
                 None => tokio::select! {
                     biased;
                     connected = upstream.connect() => connected,
-                    () = body.gone(Excess::IsKept) => {
+                    () = body.gone() => {
                         return Failure::from(ExchangeError::ClientGone).settle(admitted, &progressed);
                     }
                 },
@@ -138,9 +139,10 @@ impl From<ExchangeError> for Failure {
             ExchangeError::BodyTooLarge => Some(Problem::RequestTooLarge),
             ExchangeError::BodyStalled => Some(Problem::RequestTimeout),
             ExchangeError::BodyMalformed(_) => Some(Problem::BadRequest),
-            ExchangeError::UpstreamTimeout | ExchangeError::UpstreamStalled => {
-                Some(Problem::UpstreamTimeout)
-            }
+            ExchangeError::Pipelined => Some(Problem::BadRequest),
+            ExchangeError::UpstreamTimeout
+            | ExchangeError::UpstreamStalled
+            | ExchangeError::AnswerStalled => Some(Problem::UpstreamTimeout),
             ExchangeError::UpstreamClosed
             | ExchangeError::UpstreamMalformed(_)
             | ExchangeError::UpstreamTruncated => Some(Problem::UpstreamUnreachable),
@@ -165,11 +167,12 @@ impl Failure {
                 "request failed"
             );
         }
-        let next = match self.problem {
-            Some(problem) if progressed.status.is_none() => {
+        let next = match (self.problem, progressed.status) {
+            (_, Some(_)) => Next::Abort,
+            (None, None) => Next::ClientGone,
+            (Some(problem), None) => {
                 Next::Answer(problem.answer(request_id.as_str(), admitted.accept.as_deref()))
             }
-            _ => Next::Abort,
         };
         let status = match &next {
             Next::Answer(answer) => answer.status,

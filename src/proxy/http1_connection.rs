@@ -1,7 +1,7 @@
 //! An HTTP/1 connection: head after head, each decided on by itself, until one
 //! side has enough.
 
-use super::admission::{Admission, Admitted, RequestView};
+use super::admission::{Admission, Admitted, Fault, RequestView};
 use super::forward::{Next, Served};
 use super::inbound::Inbound;
 use super::record::Record;
@@ -81,8 +81,12 @@ pub(super) async fn serve<S>(
                     ours: &refused.ours,
                     kind: refused.kind,
                 };
+                let persistence = match refused.fault {
+                    Fault::Request => line.persistence,
+                    Fault::Source | Fault::Syntax => Persistence::Close,
+                };
                 let line = Line {
-                    persistence: least(line.persistence, refused.persistence),
+                    persistence,
                     ..line
                 };
                 let (bytes, after) = connection.answer(&door, &snapshot, own, line).await;
@@ -199,13 +203,6 @@ struct Switch {
     served: Served,
 }
 
-fn least(one: Persistence, other: Persistence) -> Persistence {
-    match (one, other) {
-        (Persistence::KeepAlive, Persistence::KeepAlive) => Persistence::KeepAlive,
-        _ => Persistence::Close,
-    }
-}
-
 struct Own<'a> {
     answer: &'a Answer,
     ours: &'a AnswerFields,
@@ -318,7 +315,7 @@ impl Connection {
             Next::Answered if persistence == Persistence::KeepAlive => After::NextRequest,
             Next::Answered if line.framing == Framing::Empty => After::Close,
             Next::Answered => After::Linger,
-            Next::Abort => After::Abort,
+            Next::Abort | Next::ClientGone => After::Abort,
             Next::Answer(answer) => {
                 let own = Own {
                     answer: &answer,
@@ -370,8 +367,8 @@ impl Connection {
             (Ok(()), Persistence::Close, _) => After::Linger,
         };
         let body = match own.kind {
-            RequestKind::Head => 0,
-            RequestKind::Other => own.answer.body.len() as u64,
+            RequestKind::Other if !matches!(after, After::Abort) => own.answer.body.len() as u64,
+            RequestKind::Head | RequestKind::Other => 0,
         };
         (body, after)
     }

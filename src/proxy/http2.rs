@@ -1,15 +1,15 @@
 //! HTTP/2 connections: Pingora's session for each stream, our decision and our
 //! exchange for each request.
 
-use super::admission::{Admission, Refused, RequestView};
-use super::forward::{CLIENT_CLOSED_REQUEST, Next, Served};
+use super::admission::{Admission, Fault, Refused, RequestView};
+use super::forward::{Next, Served};
+use super::http2_ledger::{Event, Ledger, Verdict};
 use super::http2_stream::Http2Stream;
 use super::request_body::RequestBody;
 use super::response::ResponseSink;
 use super::{ConnectionFacts, FrontDoor};
 use crate::authority::Authority;
 use crate::config::Limits;
-use crate::http1::Persistence;
 use crate::http1::body::Framing;
 use crate::http1::request::{FieldList, HeadError, check_expect, check_line, parse_length};
 use crate::policy::{Field, Upgrade};
@@ -24,17 +24,18 @@ use pingora_core::protocols::http::v2::server::{
 use pingora_http::RequestHeader;
 use pingora_timeout::timeout;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
-use tokio::sync::{Notify, Semaphore};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 
-/// Malformed streams that a connection may have before it is closed: each costs
-/// an answer or a reset, and a flood of them is an attack.
-const MAX_MALFORMED_STREAMS: u32 = 32;
-/// Streams that a client may cancel beyond those that it takes the answer of.
-const MAX_CANCELLED: u32 = 100;
 /// Streams that a connection may have open.
 const MAX_STREAMS: u32 = 100;
+/// Requests that may run for them: h2 counts a stream as closed as soon as the
+/// client has reset it, a moment before its request ends here.
+const MAX_TASKS: u32 = 2 * MAX_STREAMS;
+/// How long a connection whose source is refused may go on: to read why, and to
+/// end what a public route permitted.
+const UNWELCOME: Duration = Duration::from_secs(10);
+const UNWELCOME_SILENCE: Duration = Duration::from_millis(500);
 /// Per stream; more would let a hundred streams hold a lot of memory.
 const STREAM_WINDOW: u32 = 128 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
@@ -76,12 +77,13 @@ pub(super) async fn serve<S>(
     drop(snapshot);
     let shared = Arc::new((door.clone(), facts, slot));
     let digest = Arc::new(Digest::default());
-    let streams = Arc::new(Semaphore::new(MAX_STREAMS as usize));
+    let streams = Arc::new(Semaphore::new(MAX_TASKS as usize));
     let ledger = Arc::new(Ledger::default());
-    let mut malformed = 0;
     let mut drain = door.drain.watch();
     let mut is_draining = false;
+    let mut unwelcome_until = None;
     loop {
+        let patience = unwelcome_until.map_or(keepalive, |_| UNWELCOME_SILENCE);
         let accepted = tokio::select! {
             biased;
             () = drain.begun(), if !is_draining => {
@@ -90,14 +92,23 @@ pub(super) async fn serve<S>(
                 continue;
             }
             verdict = ledger.verdict() => {
+                let (_, facts, _) = &*shared;
                 match verdict {
-                    Verdict::Unwelcome => connection.graceful_shutdown(),
-                    Verdict::Abusive => connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM),
+                    Verdict::Abusive => {
+                        tracing::warn!(source.ip = %facts.source.address(), "an HTTP/2 connection is closed for abuse");
+                        connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                    }
+                    Verdict::Unwelcome if unwelcome_until.is_none() => {
+                        connection.graceful_shutdown();
+                        unwelcome_until = Some(Instant::now() + UNWELCOME);
+                    }
+                    Verdict::Unwelcome => {}
                 }
                 continue;
             }
             accepted = HttpSession::from_h2_conn(&mut connection, digest.clone()) => accepted,
-            () = idle(&streams, keepalive) => return,
+            () = idle(&streams, patience) => return,
+            () = until(unwelcome_until) => return,
         };
         match accepted {
             Err(error) => {
@@ -109,105 +120,53 @@ pub(super) async fn serve<S>(
             Ok(Some(H2Accept::Rejected)) => {
                 let (door, facts, _) = &*shared;
                 door.note_malformed(facts, "a request without one clear authority");
-                malformed += 1;
+                ledger.note(Event::Malformed);
             }
-            Ok(Some(H2Accept::Session(session))) => match streams.clone().try_acquire_owned() {
-                Ok(running) => {
-                    let (shared, ledger) = (shared.clone(), ledger.clone());
-                    tokio::spawn(async move {
+            Ok(Some(H2Accept::Session(mut session))) => {
+                match streams.clone().try_acquire_owned() {
+                    Ok(running) => {
+                        let (shared, ledger) = (shared.clone(), ledger.clone());
+                        tokio::spawn(async move {
+                            let (door, facts, _) = &*shared;
+                            serve_stream(door, facts, &ledger, session).await;
+                            drop(running);
+                        });
+                    }
+                    // A refused stream may be sent again elsewhere (RFC 9113 section 8.7).
+                    Err(_) => {
                         let (door, facts, _) = &*shared;
-                        ledger.note(serve_stream(door, facts, session).await);
-                        drop(running);
-                    });
+                        door.note_excess(facts);
+                        session.shutdown_with_reason(Reason::REFUSED_STREAM);
+                    }
                 }
-                // h2 counts a stream that the client has reset as closed, whatever
-                // still runs for it here: dropping this one resets it as well.
-                Err(_) => malformed += 1,
-            },
-        }
-        if malformed >= MAX_MALFORMED_STREAMS {
-            connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-        }
-    }
-}
-
-/// How a stream ended, as far as its connection cares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum StreamEnd {
-    Answered,
-    /// The client left before it had an answer's head.
-    Cancelled,
-    /// The policy refuses whoever connected, whatever they ask for.
-    SourceRefused,
-}
-
-/// What a connection's streams came to.
-#[derive(Debug, Default)]
-struct Ledger {
-    cancelled: AtomicU32,
-    answered: AtomicU32,
-    is_refused: AtomicBool,
-    changed: Notify,
-}
-
-impl Ledger {
-    fn note(&self, end: StreamEnd) {
-        match end {
-            StreamEnd::Answered => {
-                self.answered.fetch_add(1, Ordering::Relaxed);
-            }
-            StreamEnd::Cancelled => {
-                self.cancelled.fetch_add(1, Ordering::Relaxed);
-                self.changed.notify_one();
-            }
-            StreamEnd::SourceRefused => {
-                self.is_refused.store(true, Ordering::Relaxed);
-                self.changed.notify_one();
-            }
-        }
-    }
-
-    /// Ends when the connection is not worth its place any more: a client that
-    /// cancels far more than it takes only makes work (CVE-2023-44487).
-    async fn verdict(&self) -> Verdict {
-        loop {
-            self.changed.notified().await;
-            if self.is_refused.load(Ordering::Relaxed) {
-                return Verdict::Unwelcome;
-            }
-            let cancelled = self.cancelled.load(Ordering::Relaxed);
-            if cancelled > self.answered.load(Ordering::Relaxed) + MAX_CANCELLED {
-                return Verdict::Abusive;
             }
         }
     }
 }
 
-/// Why a connection is to end.
-enum Verdict {
-    /// Its source is refused; it may read why.
-    Unwelcome,
-    /// It does nothing but harm.
-    Abusive,
+/// Ends at an instant, if there is one.
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => {
+            pingora_timeout::sleep(instant.saturating_duration_since(Instant::now())).await;
+        }
+        None => std::future::pending().await,
+    }
 }
 
 /// Ends when no stream has run for `after`.
 async fn idle(streams: &Semaphore, after: Duration) {
-    loop {
-        // Granted only while no stream holds a permit.
-        drop(streams.acquire_many(MAX_STREAMS).await);
-        pingora_timeout::sleep(after).await;
-        if streams.available_permits() == MAX_STREAMS as usize {
-            return;
-        }
-    }
+    // Granted only while no stream holds a permit; a new one ends this wait.
+    drop(streams.acquire_many(MAX_TASKS).await);
+    pingora_timeout::sleep(after).await;
 }
 
 async fn serve_stream(
     door: &FrontDoor,
     facts: &ConnectionFacts,
+    ledger: &Ledger,
     session: HttpSession,
-) -> StreamEnd {
+) {
     let snapshot = door.snapshot();
     let has_body = !session.is_body_empty();
     let stream = Http2Stream::new(session);
@@ -219,7 +178,7 @@ async fn serve_stream(
                 answer,
                 ours,
                 kind,
-                persistence,
+                fault,
                 record,
             } = refused;
             let sent = stream
@@ -227,14 +186,15 @@ async fn serve_stream(
                 .await
                 .unwrap_or_default();
             record.finish(door, &Served::own(answer.status, sent));
-            match persistence {
-                Persistence::KeepAlive => StreamEnd::Answered,
-                Persistence::Close => StreamEnd::SourceRefused,
+            match fault {
+                Fault::Request => {}
+                Fault::Source => ledger.note(Event::SourceRefused),
+                Fault::Syntax => ledger.note(Event::Malformed),
             }
         }
         Admission::Admitted(mut admitted) => {
             let mut body = RequestBody::Http2(&stream);
-            let mut sink = ResponseSink::http2(&stream, stall);
+            let mut sink = ResponseSink::http2(&stream, ledger, stall);
             let forwarded = door
                 .forward(&snapshot, &mut admitted, &mut body, &mut sink)
                 .await;
@@ -249,16 +209,12 @@ async fn serve_stream(
                         .await;
                     served.bytes_out = sent.unwrap_or_default();
                 }
+                Next::ClientGone => ledger.note(Event::Cancelled),
                 // A stream that is dropped unfinished is reset. No tunnel can come:
                 // no handshake went out.
                 Next::Answered | Next::Abort | Next::Tunnel(..) => {}
             }
             admitted.record.finish(door, &served);
-            if served.status == CLIENT_CLOSED_REQUEST {
-                StreamEnd::Cancelled
-            } else {
-                StreamEnd::Answered
-            }
         }
     }
 }

@@ -4,6 +4,7 @@
 //! for a single poll at a time lets the two halves of an exchange, which are one
 //! task, take turns. Nobody ever waits for it.
 
+use super::http2_ledger::{Event, Ledger};
 use super::request_body::ReadError;
 use super::respond::Answer;
 use super::response::{AnswerFields, WriteError, passing_fields};
@@ -156,15 +157,17 @@ impl Inner {
 /// The upstream's answer on its way into a stream.
 pub(super) struct Http2Answer<'a> {
     stream: &'a Http2Stream,
+    ledger: &'a Ledger,
     stall: Duration,
     is_all: bool,
     bytes: u64,
 }
 
 impl<'a> Http2Answer<'a> {
-    pub(super) fn new(stream: &'a Http2Stream, stall: Duration) -> Self {
+    pub(super) fn new(stream: &'a Http2Stream, ledger: &'a Ledger, stall: Duration) -> Self {
         Self {
             stream,
+            ledger,
             stall,
             is_all: false,
             bytes: 0,
@@ -184,7 +187,9 @@ impl<'a> Http2Answer<'a> {
         }
         append_ours(&mut header, ours)?;
         self.is_all = head.framing == Framing::Empty;
-        self.stream.send_head(header, self.is_all)
+        self.stream.send_head(header, self.is_all)?;
+        self.ledger.note(Event::Answered);
+        Ok(())
     }
 
     pub(super) async fn data(&mut self, piece: &[u8]) -> Result<(), WriteError> {

@@ -47,14 +47,13 @@ impl From<io::Error> for ReadError {
     }
 }
 
-/// What more than there is room for means, while nothing is due from the client.
+/// Why the client is no longer watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Excess {
-    /// It is the rest of a body: it waits in the socket.
-    IsKept,
-    /// It is pipelined without measure: such a client's end could not be seen any
-    /// more, so it counts as gone.
-    EndsWatch,
+pub(super) enum Departure {
+    /// It went away.
+    Left,
+    /// It has sent more than there is room for, so its end can't be seen.
+    NoRoom,
 }
 
 /// Whether more is to come.
@@ -115,9 +114,9 @@ impl RequestBody<'_> {
         }
     }
 
-    /// Ends when the client has gone away. What it sends meanwhile is kept for its
-    /// turn, as far as there is room for it.
-    pub(super) async fn gone(&mut self, excess: Excess) {
+    /// Ends when the client has gone away, or can't be watched any more. What it
+    /// sends meanwhile is kept for its turn.
+    pub(super) async fn departure(&mut self) -> Departure {
         match self {
             Self::Http1 {
                 inbound,
@@ -125,13 +124,22 @@ impl RequestBody<'_> {
                 ..
             } => loop {
                 match inbound.fill_pipelined(*pipeline_room).await {
-                    Ok(Some(0)) | Err(_) => return,
+                    Ok(Some(0)) | Err(_) => return Departure::Left,
                     Ok(Some(_)) => {}
-                    Ok(None) if excess == Excess::EndsWatch => return,
-                    Ok(None) => std::future::pending().await,
+                    Ok(None) => return Departure::NoRoom,
                 }
             },
-            Self::Http2(stream) => stream.reset().await,
+            Self::Http2(stream) => {
+                stream.reset().await;
+                Departure::Left
+            }
+        }
+    }
+
+    /// Ends when the client has gone away, as far as that can be seen.
+    pub(super) async fn gone(&mut self) {
+        if self.departure().await == Departure::NoRoom {
+            std::future::pending().await
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The answer on its way out: which fields of the upstream's pass, which are
 //! ours, and how the body is framed for HTTP/1.1 and HTTP/2.
 
+use super::http2_ledger::Ledger;
 use super::http2_stream::{Http2Answer, Http2Stream};
 use crate::drain::{Drain, Phase};
 use crate::http1::body::{Framing, LAST_CHUNK, write_chunk};
@@ -46,8 +47,8 @@ pub(super) enum ResponseSink<'a> {
 }
 
 impl<'a> ResponseSink<'a> {
-    pub(super) fn http2(stream: &'a Http2Stream, stall: Duration) -> Self {
-        Self::Http2(Http2Answer::new(stream, stall))
+    pub(super) fn http2(stream: &'a Http2Stream, ledger: &'a Ledger, stall: Duration) -> Self {
+        Self::Http2(Http2Answer::new(stream, ledger, stall))
     }
 
     /// Takes the head; nothing is sent before [`flush`](Self::flush).

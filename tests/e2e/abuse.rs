@@ -197,13 +197,17 @@ async fn a_client_that_pipelines_without_measure_does_not_outlive_itself() {
         move |mut stream: TcpStream, _| {
             let left = left.clone();
             async move {
+                let events = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+                stream.write_all(events).await.unwrap();
                 while !matches!(stream.read(&mut [0; 64]).await, Ok(0) | Err(_)) {}
                 left.notify_one();
             }
         }
     })
     .await;
-    let sidecar = Setup::new().spawn(&upstream.url());
+    let sidecar = Setup::new()
+        .section("[limits]\nbodyStallTimeout = \"1s\"")
+        .spawn(&upstream.url());
     let mut connection = sidecar.connect().await;
     connection
         .write(complete(&format!("GET /events HTTP/1.1\r\n{IDENTITY}")))
@@ -214,6 +218,49 @@ async fn a_client_that_pipelines_without_measure_does_not_outlive_itself() {
     timeout(PATIENCE, left.notified())
         .await
         .expect("the upstream is still held");
+}
+
+#[tokio::test]
+async fn many_pipelined_requests_all_get_their_answers() {
+    let upstream = Recorder::spawn().await;
+    let sidecar = Setup::new().spawn(&upstream.url());
+    let mut connection = sidecar.connect().await;
+    let request = complete(&format!("GET / HTTP/1.1\r\n{IDENTITY}"));
+    connection.write(request.repeat(300)).await;
+    for _ in 0..300 {
+        assert_eq!(connection.response(false).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_under_way_outlives_the_upload_that_it_stopped() {
+    let upstream = Recorder::with_handler(|mut stream: TcpStream, _| async move {
+        let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        stream.write_all(head).await.unwrap();
+        for _ in 0..8 {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            stream.write_all(b"1\r\nx\r\n").await.unwrap();
+        }
+        stream.write_all(b"0\r\n\r\n").await.unwrap();
+        // Closed only now: what was never read would reset the answer.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    })
+    .await;
+    let sidecar = Setup::new()
+        .section("[limits]\nbodyStallTimeout = \"1s\"")
+        .spawn(&upstream.url());
+    let mut connection = sidecar.connect().await;
+    connection
+        .write(complete(&format!(
+            "POST / HTTP/1.1\r\n{IDENTITY}content-length: 10\r\n"
+        )))
+        .await;
+    // The client, told enough by the answer's head, sends no body at all.
+    let answer = connection.response(false).await;
+    assert_eq!(
+        (answer.status, answer.body.as_slice()),
+        (200, &b"xxxxxxxx"[..])
+    );
 }
 
 #[tokio::test]
@@ -237,7 +284,7 @@ async fn a_client_that_only_cancels_loses_its_connection() {
         let Ok((_answer, mut stream)) = sender.send_request(request, true) else {
             break;
         };
-        if count < 100 {
+        if count < 200 {
             // Seen by the upstream, and only then cancelled.
             upstream.nth(count).await;
         }

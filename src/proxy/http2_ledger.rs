@@ -1,0 +1,165 @@
+//! What an HTTP/2 connection's streams come to, and when that is abuse: rapid
+//! resets (CVE-2023-44487) and floods of requests that can't be read.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// Abuse is a matter of rate: what is older is forgotten.
+const WINDOW: Duration = Duration::from_secs(10);
+/// Streams that a client may cancel in a window beyond those whose answer it gets.
+const MAX_CANCELLED: u32 = 200;
+/// Streams of a window that may be malformed: each costs an answer and a log line.
+const MAX_MALFORMED: u32 = 32;
+
+/// What happened to a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Event {
+    /// The head of the upstream's answer went out.
+    Answered,
+    /// The client left before that.
+    Cancelled,
+    /// The request could not be read with certainty.
+    Malformed,
+    /// The policy refuses the source.
+    SourceRefused,
+}
+
+/// Why a connection is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Its source is refused; it may read why.
+    Unwelcome,
+    /// It does nothing but harm.
+    Abusive,
+}
+
+/// The account of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    account: Mutex<Account>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct Account {
+    since: Instant,
+    answered: u32,
+    cancelled: u32,
+    malformed: u32,
+    is_refused: bool,
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Self {
+            since: Instant::now(),
+            answered: 0,
+            cancelled: 0,
+            malformed: 0,
+            is_refused: false,
+        }
+    }
+}
+
+impl Ledger {
+    pub(super) fn note(&self, event: Event) {
+        if self.account().note(event, Instant::now()).is_some() {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Ends when there is a verdict that calls for action.
+    pub(super) async fn verdict(&self) -> Verdict {
+        loop {
+            self.changed.notified().await;
+            if let Some(verdict) = self.account().verdict() {
+                return verdict;
+            }
+        }
+    }
+
+    fn account(&self) -> std::sync::MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Account {
+    fn note(&mut self, event: Event, now: Instant) -> Option<Verdict> {
+        if now.duration_since(self.since) > WINDOW {
+            let is_refused = self.is_refused;
+            *self = Self {
+                since: now,
+                is_refused,
+                ..Self::default()
+            };
+        }
+        match event {
+            Event::Answered => self.answered = self.answered.saturating_add(1),
+            Event::Cancelled => self.cancelled = self.cancelled.saturating_add(1),
+            Event::Malformed => self.malformed = self.malformed.saturating_add(1),
+            Event::SourceRefused => self.is_refused = true,
+        }
+        self.verdict()
+    }
+
+    /// Abuse first: being refused as well is no excuse for it.
+    fn verdict(&self) -> Option<Verdict> {
+        if self.cancelled > self.answered.saturating_add(MAX_CANCELLED)
+            || self.malformed > MAX_MALFORMED
+        {
+            Some(Verdict::Abusive)
+        } else if self.is_refused {
+            Some(Verdict::Unwelcome)
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(events: &[(Event, u32)]) -> Option<Verdict> {
+        let (mut account, now) = (Account::default(), Instant::now());
+        let mut verdict = None;
+        for &(event, count) in events {
+            for _ in 0..count {
+                verdict = account.note(event, now);
+            }
+        }
+        verdict
+    }
+
+    #[test]
+    fn cancelling_far_more_than_is_taken_is_abuse() {
+        use Event::{Answered, Cancelled, Malformed, SourceRefused};
+        assert_eq!(after(&[(Cancelled, 200)]), None);
+        assert_eq!(after(&[(Cancelled, 201)]), Some(Verdict::Abusive));
+        assert_eq!(after(&[(Answered, 50), (Cancelled, 250)]), None);
+        assert_eq!(
+            after(&[(Answered, 50), (Cancelled, 251)]),
+            Some(Verdict::Abusive)
+        );
+        assert_eq!(after(&[(Malformed, 32)]), None);
+        assert_eq!(after(&[(Malformed, 33)]), Some(Verdict::Abusive));
+        assert_eq!(after(&[(SourceRefused, 1)]), Some(Verdict::Unwelcome));
+        let refused_and_abusive = [(SourceRefused, 1), (Cancelled, 201)];
+        assert_eq!(after(&refused_and_abusive), Some(Verdict::Abusive));
+    }
+
+    #[test]
+    fn what_is_older_than_the_window_is_forgotten_but_not_a_refused_source() {
+        let (mut account, start) = (Account::default(), Instant::now());
+        for _ in 0..200 {
+            account.note(Event::Cancelled, start);
+        }
+        account.note(Event::SourceRefused, start);
+        let later = start + WINDOW + Duration::from_secs(1);
+        assert_eq!(
+            account.note(Event::Cancelled, later),
+            Some(Verdict::Unwelcome)
+        );
+    }
+}
