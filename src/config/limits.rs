@@ -23,12 +23,13 @@ pub struct Limits {
     /// For the next request on an idle connection. Default 180 s, longer than
     /// the pools of the proxies in front (Go 90 s, Caddy 120 s).
     pub keepalive_timeout: Duration,
-    /// For the next piece of a request body, and for a client to take the next
-    /// piece of an answer. Default 60 s.
+    /// For the next piece of a request body to come, for the gateway to take it, and
+    /// for a client to take the next piece of an answer. Default 60 s.
     pub body_stall_timeout: Duration,
     /// For a connection to the gateway. Default 5 s.
     pub upstream_connect_timeout: Duration,
-    /// For the head of the gateway's answer. Default 15 min: a chat says
+    /// For the head of the gateway's answer, counted from the whole request, and for
+    /// the next piece of an answer of known length. Default 15 min: a chat says
     /// nothing while a model thinks.
     pub upstream_first_byte_timeout: Duration,
     /// For requests to end after SIGTERM. Default 15 s.
