@@ -122,7 +122,7 @@ impl Rewriter {
     /// the end-to-end fields in the order received, then ours. Framing,
     /// `Connection` and `Upgrade` are for the engine to add.
     pub fn rewrite(&self, permit: &Permit<'_>, facts: &Facts<'_>, out: &mut Vec<u8>) -> Written {
-        line(out, "host", facts.host.as_bytes());
+        write_field(out, "host", facts.host.as_bytes());
         self.write_passed(permit, out);
         self.write_ours(permit, facts, out)
     }
@@ -155,21 +155,21 @@ impl Rewriter {
                 | Class::Scopes => false,
             };
             if passes {
-                line(out, field.name, field.value);
+                write_field(out, field.name, field.value);
             }
         }
     }
 
     fn write_ours(&self, permit: &Permit<'_>, facts: &Facts<'_>, out: &mut Vec<u8>) -> Written {
         if let Identity::User { user, scopes } = permit.identity() {
-            line(out, self.user_header.as_str(), user.as_str().as_bytes());
+            write_field(out, self.user_header.as_str(), user.as_str().as_bytes());
             if scopes.is_sent() {
                 out.extend_from_slice(b"x-openclaw-scopes: ");
                 scopes.write_to(out);
                 out.extend_from_slice(b"\r\n");
             }
             if let Some(credential) = &self.credential {
-                line(out, credential.header.as_str(), credential.value.expose());
+                write_field(out, credential.header.as_str(), credential.value.expose());
             }
         }
 
@@ -181,14 +181,14 @@ impl Rewriter {
             .unwrap_or(scheme.default_port());
         display_line(out, "x-forwarded-for", client);
         display_line(out, "x-real-ip", client);
-        line(out, "x-forwarded-proto", scheme.as_str().as_bytes());
-        line(
+        write_field(out, "x-forwarded-proto", scheme.as_str().as_bytes());
+        write_field(
             out,
             "x-forwarded-host",
             host.map_or(facts.host, |host| host.as_str()).as_bytes(),
         );
         display_line(out, "x-forwarded-port", port);
-        line(out, "x-request-id", facts.request_id.as_bytes());
+        write_field(out, "x-request-id", facts.request_id.as_bytes());
         Written { scheme, client }
     }
 
@@ -235,7 +235,8 @@ fn values<'p, 'a: 'p>(
         .map(|(_, &Field { value, .. })| value)
 }
 
-fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+/// Appends `name: value` and its line end to an HTTP/1.1 head.
+pub fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);

@@ -17,7 +17,7 @@ pub enum Code {
     LoopbackSource,
     /// An address of this host itself without `allowLocalInterface`.
     LocalInterfaceSource,
-    /// This host's addresses couldn't be read.
+    /// Whether the source is this host itself couldn't be told.
     LocalInterfaceCheckFailed,
     /// Headers that two readers could read in two ways.
     AmbiguousHeader,

@@ -4,9 +4,9 @@
 use super::record::{Record, Who};
 use super::request_id::RequestId;
 use super::respond::{self, Answer, Problem, Refusal};
-use super::response::{AnswerFields, write_field};
+use super::response::AnswerFields;
 use super::{ConnectionFacts, FrontDoor};
-use crate::forwarded::{Facts, Scheme};
+use crate::forwarded::{Facts, Scheme, write_field};
 use crate::http1::body::Framing;
 use crate::http1::request::HeadError;
 use crate::http1::response::RequestKind;
@@ -349,19 +349,19 @@ impl From<Code> for Belief {
 fn finish_head(view: &RequestView<'_>, head: &mut Vec<u8>) {
     match view.framing {
         Framing::Length(length) => {
-            write_field(b"content-length", length.to_string().as_bytes(), head);
+            write_field(head, "content-length", length.to_string().as_bytes());
         }
-        Framing::Chunked => write_field(b"transfer-encoding", b"chunked", head),
+        Framing::Chunked => write_field(head, "transfer-encoding", b"chunked"),
         // A method that usually has a body says so when it has none (RFC 9110
         // section 8.6).
         Framing::Empty if matches!(view.method, "POST" | "PUT" | "PATCH") => {
-            write_field(b"content-length", b"0", head);
+            write_field(head, "content-length", b"0");
         }
         Framing::Empty | Framing::UntilClose => {}
     }
     if view.upgrade == Upgrade::Websocket {
-        write_field(b"connection", b"Upgrade", head);
-        write_field(b"upgrade", b"websocket", head);
+        write_field(head, "connection", b"Upgrade");
+        write_field(head, "upgrade", b"websocket");
     }
     head.extend_from_slice(b"\r\n");
 }

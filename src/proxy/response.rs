@@ -4,6 +4,7 @@
 use super::http2_ledger::Ledger;
 use super::http2_stream::{Http2Answer, Http2Stream};
 use crate::drain::{Drain, Phase};
+use crate::forwarded::write_field;
 use crate::http1::body::{Framing, LAST_CHUNK, write_chunk};
 use crate::http1::response::{RequestKind, ResponseHead};
 use crate::http1::{Persistence, Version, list_elements};
@@ -179,14 +180,14 @@ impl<'a> Http1Sink<'a> {
         out.reserve(1024);
         write_status_line(self.version, head.status, head.reason, out);
         for field in passing_fields(head, fields, kind, ours) {
-            write_field(field.name.as_bytes(), field.value, out);
+            write_field(out, field.name, field.value);
         }
         if self.chunked {
-            write_field(b"transfer-encoding", b"chunked", out);
+            write_field(out, "transfer-encoding", b"chunked");
         }
         if head.status == 101 {
-            write_field(b"connection", b"Upgrade", out);
-            write_field(b"upgrade", b"websocket", out);
+            write_field(out, "connection", b"Upgrade");
+            write_field(out, "upgrade", b"websocket");
         } else {
             write_persistence(self.version, self.persistence, out);
         }
@@ -301,27 +302,19 @@ fn write_status_line(version: Version, status: u16, reason: &str, out: &mut Vec<
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends `name: value` and its line end.
-pub(super) fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-}
-
 fn write_persistence(version: Version, persistence: Persistence, out: &mut Vec<u8>) {
     match (version, persistence) {
-        (_, Persistence::Close) => write_field(b"connection", b"close", out),
-        (Version::Http10, Persistence::KeepAlive) => write_field(b"connection", b"keep-alive", out),
+        (_, Persistence::Close) => write_field(out, "connection", b"close"),
+        (Version::Http10, Persistence::KeepAlive) => write_field(out, "connection", b"keep-alive"),
         (Version::Http11, Persistence::KeepAlive) => {}
     }
 }
 
 fn write_ours(ours: &AnswerFields, out: &mut Vec<u8>) {
     if let Some(hsts) = &ours.hsts {
-        write_field(b"strict-transport-security", hsts, out);
+        write_field(out, "strict-transport-security", hsts);
     }
-    write_field(b"x-request-id", ours.request_id.as_bytes(), out);
+    write_field(out, "x-request-id", ours.request_id.as_bytes());
 }
 
 /// A whole answer of our own for an HTTP/1 client.
@@ -339,18 +332,18 @@ pub(super) fn own_answer(
         .unwrap_or("Error");
     write_status_line(version, answer.status, reason, &mut out);
     write_field(
-        b"date",
+        &mut out,
+        "date",
         pingora_core::protocols::http::date::get_cached_date().as_bytes(),
-        &mut out,
     );
-    write_field(b"content-type", answer.content_type.as_bytes(), &mut out);
+    write_field(&mut out, "content-type", answer.content_type.as_bytes());
     write_field(
-        b"content-length",
-        answer.body.len().to_string().as_bytes(),
         &mut out,
+        "content-length",
+        answer.body.len().to_string().as_bytes(),
     );
     for (name, value) in &answer.extra {
-        write_field(name.as_bytes(), value.as_bytes(), &mut out);
+        write_field(&mut out, name, value.as_bytes());
     }
     write_persistence(version, persistence, &mut out);
     write_ours(ours, &mut out);
