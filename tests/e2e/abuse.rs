@@ -323,11 +323,7 @@ async fn two_lengths_are_refused_over_http_2_as_well() {
 
 #[tokio::test]
 async fn a_drains_refusals_are_their_connections_last() {
-    let upstream = Recorder::with_handler(|stream, _| async move {
-        std::future::pending::<()>().await;
-        drop(stream);
-    })
-    .await;
+    let upstream = Recorder::silent().await;
     let sidecar = Setup::new().spawn(&upstream.url());
     let mut held = sidecar.connect().await;
     held.write(complete(&format!("GET / HTTP/1.1\r\n{IDENTITY}")))

@@ -57,11 +57,7 @@ async fn readiness_reports_the_upstream_and_does_not_depend_on_it() {
 
 #[tokio::test]
 async fn readiness_ends_with_the_drain() {
-    let upstream = Recorder::with_handler(|stream, _| async move {
-        std::future::pending::<()>().await;
-        drop(stream);
-    })
-    .await;
+    let upstream = Recorder::silent().await;
     let sidecar = Setup::new().spawn(&upstream.url());
     let mut connection = sidecar.connect().await;
     connection

@@ -104,11 +104,7 @@ async fn the_grace_time_ends_early_when_nothing_is_left() {
 
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
-    let upstream = Recorder::with_handler(|stream, _| async move {
-        std::future::pending::<()>().await;
-        drop(stream);
-    })
-    .await;
+    let upstream = Recorder::silent().await;
     let mut sidecar = Setup::new()
         .section("[limits]\nshutdownGrace = \"60s\"")
         .spawn(&upstream.url());

@@ -110,6 +110,15 @@ impl Recorder {
         recorder
     }
 
+    /// Never answers.
+    pub(crate) async fn silent() -> Self {
+        Self::with_handler(|stream, _| async move {
+            std::future::pending::<()>().await;
+            drop(stream);
+        })
+        .await
+    }
+
     async fn bind() -> (TcpListener, Self) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let recorder = Self {
