@@ -11,6 +11,7 @@ use portcullis::policy::{
     AllowUsers, Code, Field, FieldName, LocalInterface, Policy, PolicyConfig, PublicRoute, Request,
     RoutePath, ScopeCeilings, Source, TrustedNets, Upgrade,
 };
+use portcullis::secrets::SecretValue;
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
@@ -245,7 +246,8 @@ fn config(size: usize) -> PolicyConfig {
 }
 
 fn rewriter(policy: &Policy) -> Rewriter {
-    let value = HeaderBytes::new(b"Bearer 0123456789abcdef".to_vec()).expect("a legal value");
+    let value =
+        HeaderBytes::new(SecretValue::concat(&["Bearer 0123456789abcdef"])).expect("a legal value");
     Rewriter::new(ForwardedConfig {
         user_header: name("x-forwarded-user"),
         trusted: policy.trusted_proxies().clone(),

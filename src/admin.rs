@@ -1,18 +1,20 @@
-//! The operator's listener: livez, readyz, metrics, status; and a probe listener
-//! with the first three alone, for a kubelet or load balancer.
+//! The operator's listener: livez, readyz, metrics, status, reload; and a probe
+//! listener with the first three alone, for a kubelet or load balancer.
 //!
-//! A connection serves one request and lives ten seconds at most. Probes and
-//! scrapers lose nothing by it, and one deadline then covers a slow head, a slow
-//! body and a slow reader.
+//! A connection serves one request and lives ten seconds at most, or as long as
+//! the reload that it asked for. Probes and scrapers lose nothing by it, and one
+//! deadline then covers a slow head, a slow body and a slow reader.
 
 mod answer;
 mod guard;
 mod health;
+mod reload;
 
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
@@ -27,9 +29,13 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-pub use guard::{AllowedHosts, Token, TokenError};
+pub use guard::AllowedHosts;
 pub use health::{Condition, Health, UpstreamProbe};
+pub use reload::{
+    ReloadFailure, ReloadOutcome, ReloadProblem, ReloadQueue, ReloadRequest, Reloaded,
+};
 
+use crate::snapshot::Token;
 use crate::telemetry::metrics::{self, Metrics};
 use answer::{Answer, Refusal};
 
@@ -64,8 +70,11 @@ pub struct AdminState {
     pub health: Arc<Health>,
     /// Makes the body of `/status`; called for every such request.
     pub status: Box<dyn Fn() -> Value + Send + Sync>,
-    /// The bearer token demanded for everything but `/livez` and `/readyz`.
-    pub token: Option<Token>,
+    /// The bearer token demanded for everything but `/livez` and `/readyz`: the one
+    /// of the configuration in force, asked for at every request.
+    pub token: Box<dyn Fn() -> Option<Token> + Send + Sync>,
+    /// Whom `POST /reload` asks; none where nothing can be reloaded.
+    pub reload: Option<ReloadQueue>,
     /// The `Host` names that [`Kind::Admin`] answers to.
     pub allowed_hosts: AllowedHosts,
 }
@@ -100,9 +109,14 @@ async fn serve_within(
             Ok((stream, source)) => {
                 let state = Arc::clone(&state);
                 connections.spawn(async move {
-                    let connection = serve_connection(stream, source, state, kind);
-                    if timeout(deadline, connection).await.is_err() {
-                        tracing::debug!("admin connection reached its deadline");
+                    let reloads = AtomicBool::new(false);
+                    let connection = serve_connection(stream, source, state, kind, &reloads);
+                    tokio::pin!(connection);
+                    while timeout(deadline, &mut connection).await.is_err() {
+                        if !reloads.load(Ordering::Relaxed) {
+                            tracing::debug!("admin connection reached its deadline");
+                            break;
+                        }
                     }
                     drop(slot);
                 });
@@ -139,6 +153,7 @@ async fn serve_connection(
     source: SocketAddr,
     state: Arc<AdminState>,
     kind: Kind,
+    reloads: &AtomicBool,
 ) {
     let Ok(local) = stream.local_addr() else {
         return;
@@ -147,7 +162,7 @@ async fn serve_connection(
         let state = Arc::clone(&state);
         async move {
             let head_only = request.method() == Method::HEAD;
-            let answer = match respond(request, &state, kind, local.ip()).await {
+            let answer = match respond(request, &state, kind, local.ip(), reloads).await {
                 Ok(answer) => answer,
                 Err(refusal) => {
                     tracing::info!(
@@ -178,6 +193,7 @@ async fn respond(
     state: &AdminState,
     kind: Kind,
     local: IpAddr,
+    reloads: &AtomicBool,
 ) -> Result<Answer, Refusal> {
     guard::refuse_web_pages(request.headers())?;
     let route = Route::find(request.uri().path(), kind);
@@ -185,9 +201,9 @@ async fn respond(
         guard::check_host(&request, &state.allowed_hosts, local)?;
         // Before 404 and 405, so that a stranger learns no routes.
         if !matches!(route, Some(Route::Livez | Route::Readyz))
-            && let Some(token) = &state.token
+            && let Some(token) = (state.token)()
         {
-            token.check(request.headers())?;
+            guard::check_token(&token, request.headers())?;
         }
     }
     let route = route.ok_or(Refusal::NotFound)?;
@@ -198,7 +214,12 @@ async fn respond(
         Route::Readyz => Ok(readyz(&state.health, kind)),
         Route::Metrics => Ok(Answer::text(metrics::CONTENT_TYPE, state.metrics.render())),
         Route::Status => Ok(Answer::json(200, &(state.status)())),
-        Route::Reload => Err(Refusal::ReloadNotSupported),
+        Route::Reload => {
+            reloads.store(true, Ordering::Relaxed);
+            let answer = reload::answer(state.reload.as_ref()).await;
+            reloads.store(false, Ordering::Relaxed);
+            answer
+        }
     }
 }
 

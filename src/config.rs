@@ -6,19 +6,23 @@
 
 mod admin;
 mod ceilings;
+mod change;
 mod credential;
 mod entry;
 mod gateway;
 mod limits;
 mod listen;
 mod log;
+mod models;
 mod problem;
+mod providers;
 mod quantity;
 mod routes;
 mod secret;
 mod section;
 mod shape;
 mod suggest;
+mod surface;
 mod syntax;
 mod tls;
 mod trusted_proxy;
@@ -32,13 +36,16 @@ use std::sync::OnceLock;
 use toml::de::DeTable;
 
 pub use admin::Admin;
+pub use change::{Changes, Refusal};
 pub use credential::{CredentialFormat, UpstreamCredential};
 pub use gateway::Gateway;
 pub use limits::Limits;
 pub use listen::Listen;
 pub use log::{Log, LogLevel};
+pub use models::{ModelProvider, Models};
 pub use problem::{InFile, Problem, Warning};
 pub use quantity::ByteSize;
+pub use surface::{ADMIN_TOKEN, Activity, Surface, TLS_KEY, UPSTREAM_CREDENTIAL};
 pub use tls::{Tls, TlsKey};
 pub use trusted_proxy::{AllowUsersSource, ScopeRule, TrustedProxy};
 pub use upstream::Upstream;
@@ -67,6 +74,8 @@ pub struct Config {
     pub log: Log,
     /// Where secrets come from.
     pub secrets: Providers,
+    /// The credentials of model providers.
+    pub models: Models,
 }
 
 /// A config that holds, and what its author should know of it.
@@ -134,6 +143,7 @@ impl Config {
             trusted_proxy,
             public_routes,
             tls: _,
+            idle_tls_key: _,
             strict_transport_security: _,
         } = &self.gateway;
         let TrustedProxy {
@@ -189,18 +199,18 @@ fn read(root: &Section<'_>, walk: &mut Walk<'_>) -> Option<Config> {
         ],
         &[],
     );
-    models.not_yet(walk, "the back door");
-    auth.not_yet(walk, "the back door");
     agents.not_yet(walk, "the back door");
 
     // Secrets first: the other sections refer to their providers.
-    let secrets = secret::read_providers(&secrets.section(walk), walk);
+    let secrets = providers::read(&secrets.section(walk), walk);
     let listen = listen::read(&listen.section(walk), walk);
     let upstream = upstream::read(&upstream.section(walk), walk, &secrets);
     let gateway = gateway::read(&gateway.section(walk), walk, &secrets);
     let admin = admin::read(&admin.section(walk), walk, &secrets);
     let limits = limits::read(&limits.section(walk), walk);
     let log = log::read(&log.section(walk), walk);
+    let models = models::read(&models, walk, &secrets);
+    models::read_auth(&auth.section(walk), walk);
 
     if let Some(listen) = &listen {
         check_listeners(listen, &admin, gateway.wants_tls, walk);
@@ -216,6 +226,7 @@ fn read(root: &Section<'_>, walk: &mut Walk<'_>) -> Option<Config> {
         limits,
         log,
         secrets,
+        models,
     })
 }
 

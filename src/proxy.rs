@@ -68,6 +68,12 @@ impl FrontDoor {
         self.snapshot.load_full()
     }
 
+    /// Decides new requests by `snapshot` from here on; those under way end under the
+    /// one that they began with.
+    pub fn replace(&self, snapshot: Arc<Snapshot>) {
+        self.snapshot.store(snapshot);
+    }
+
     /// Serves one connection to its end. `slot` is what the connection holds (its
     /// place under the connection limit) and is dropped with it.
     pub async fn serve<S>(self: Arc<Self>, transport: Transport, facts: ConnectionFacts, slot: S)

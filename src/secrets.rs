@@ -5,68 +5,62 @@
 //! that a reference means the same on both sides. No message of this room ever
 //! holds a secret's value.
 
+mod buffer;
+mod document;
 pub mod env;
+mod error;
+mod exec;
+mod file;
 mod reference;
+mod resolve;
 mod value;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 pub use env::EnvProvider;
-pub use reference::{EnvName, ProviderName, RefError, SecretInput, SecretRef, SecretSource};
+pub use error::SecretError;
+pub use exec::{AnswerProblem, CommandProblem, ExecError, ExecProvider};
+pub use file::{Custody, Exposure, FileError, FileMode, FileProvider};
+pub use reference::{
+    EnvName, ExecId, FileId, ProviderName, RefError, SecretId, SecretInput, SecretRef, SecretSource,
+};
+pub use resolve::Resolved;
 pub use value::SecretValue;
 
-/// How a secret provider reads the environment: a name in, its value out.
-pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+/// How secret providers read the environment: a name in, its value out.
+pub type Environment<'a> = &'a (dyn Fn(&str) -> Option<OsString> + Sync);
+
+/// What stands at the gateway where a secret was taken out of a config.
+const REDACTED: &str = "__OPENCLAW_REDACTED__";
+
+/// A configured provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Provider {
+    /// `source = "env"`.
+    Env(EnvProvider),
+    /// `source = "file"`.
+    File(FileProvider),
+    /// `source = "exec"`.
+    Exec(ExecProvider),
+}
 
 /// The configured secret providers (`[secrets]`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Providers {
-    env: BTreeMap<ProviderName, EnvProvider>,
+    listed: BTreeMap<ProviderName, Provider>,
     default_env: ProviderName,
+    unlisted_env: Provider,
 }
 
-/// Why a reference gives no value. Each has the gateway's code for it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SecretError {
-    /// The reference names a provider that `[secrets.providers]` doesn't have.
-    #[error("secret provider `{provider}` is not configured")]
-    ProviderNotConfigured {
-        /// The provider that the reference names.
-        provider: ProviderName,
-    },
-    /// The provider's `allowlist` doesn't hold the name.
-    #[error("secret provider `{provider}` does not allow `{name}`: it is not in its allowlist")]
-    PolicyDenied {
-        /// The provider that was asked.
-        provider: ProviderName,
-        /// The environment variable's name.
-        name: EnvName,
-    },
-    /// The variable is unset, or holds white space only.
-    #[error("environment variable `{name}` is not set, or blank")]
-    NotFound {
-        /// The environment variable's name.
-        name: EnvName,
-    },
-    /// The variable's value is not UTF-8.
-    #[error("environment variable `{name}` is not valid UTF-8")]
-    Undecodable {
-        /// The environment variable's name.
-        name: EnvName,
-    },
-}
-
-impl SecretError {
-    /// The gateway's code for this error, for logs and scripts.
+impl Provider {
+    /// Of which source it is.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn source(&self) -> SecretSource {
         match self {
-            Self::ProviderNotConfigured { .. } => "SECRET_PROVIDER_NOT_CONFIGURED",
-            Self::PolicyDenied { .. } => "SECRET_REF_POLICY_DENIED",
-            Self::NotFound { .. } => "SECRET_REF_NOT_FOUND",
-            Self::Undecodable { .. } => "SECRET_REF_PROVIDER_ERROR",
+            Self::Env(_) => SecretSource::Env,
+            Self::File(_) => SecretSource::File,
+            Self::Exec(_) => SecretSource::Exec,
         }
     }
 }
@@ -75,8 +69,12 @@ impl Providers {
     /// The providers by name, and the alias under which an unlisted environment
     /// provider may be used (`secrets.defaults.env`, else `default`).
     #[must_use]
-    pub fn new(env: BTreeMap<ProviderName, EnvProvider>, default_env: ProviderName) -> Self {
-        Self { env, default_env }
+    pub fn new(listed: BTreeMap<ProviderName, Provider>, default_env: ProviderName) -> Self {
+        Self {
+            listed,
+            default_env,
+            unlisted_env: Provider::Env(EnvProvider::default()),
+        }
     }
 
     /// The provider that a `$NAME` shorthand means.
@@ -85,41 +83,54 @@ impl Providers {
         &self.default_env
     }
 
-    /// Checks a reference without reading anything.
-    ///
-    /// # Errors
-    /// [`SecretError::ProviderNotConfigured`] and [`SecretError::PolicyDenied`].
-    pub fn admit(&self, reference: &SecretRef) -> Result<(), SecretError> {
-        let SecretRef::Env { provider, name } = reference;
-        match self.env.get(provider) {
-            Some(listed) if !listed.allows(name) => Err(SecretError::PolicyDenied {
-                provider: provider.clone(),
-                name: name.clone(),
-            }),
-            Some(_) => Ok(()),
-            None if *provider == self.default_env => Ok(()),
-            None => Err(SecretError::ProviderNotConfigured {
-                provider: provider.clone(),
-            }),
-        }
+    /// The providers that the config lists.
+    pub fn listed(&self) -> impl Iterator<Item = (&ProviderName, &Provider)> {
+        self.listed.iter()
     }
 
-    /// Turns a config's secret into its value.
+    /// The provider of a reference, checked without reading anything.
     ///
     /// # Errors
-    /// Any [`SecretError`]; a plain string always succeeds.
-    pub fn resolve(
-        &self,
-        input: &SecretInput,
-        environment: Environment<'_>,
-    ) -> Result<SecretValue, SecretError> {
-        match input {
-            SecretInput::Plain(value) => Ok(value.clone()),
-            SecretInput::Ref(reference) => {
-                self.admit(reference)?;
-                let SecretRef::Env { name, .. } = reference;
-                env::read(name, environment)
+    /// [`SecretError::ProviderNotConfigured`], [`SecretError::SourceMismatch`],
+    /// [`SecretError::WrongId`] and [`SecretError::PolicyDenied`].
+    pub fn admit(&self, reference: &SecretRef) -> Result<&Provider, SecretError> {
+        let SecretRef { provider, id } = reference;
+        let asked = id.source();
+        let listed = self.listed.get(provider);
+        let stands_in = asked == SecretSource::Env && *provider == self.default_env;
+        let chosen = match listed {
+            Some(listed) if listed.source() == asked => listed,
+            _ if stands_in => &self.unlisted_env,
+            Some(listed) => {
+                return Err(SecretError::SourceMismatch {
+                    provider: provider.clone(),
+                    configured: listed.source(),
+                    asked,
+                });
             }
+            None => {
+                return Err(SecretError::ProviderNotConfigured {
+                    provider: provider.clone(),
+                });
+            }
+        };
+        match (chosen, id) {
+            (Provider::Env(env), SecretId::Env(name)) if !env.allows(name) => {
+                Err(SecretError::PolicyDenied {
+                    provider: provider.clone(),
+                    name: name.clone(),
+                })
+            }
+            (Provider::File(file), SecretId::File(id)) if !file.takes(id) => {
+                Err(SecretError::WrongId {
+                    reference: reference.clone(),
+                    expected: match file.mode {
+                        FileMode::Json => "a JSON pointer such as `/gateway/token`",
+                        FileMode::SingleValue => "`value`",
+                    },
+                })
+            }
+            _ => Ok(chosen),
         }
     }
 }
@@ -130,102 +141,19 @@ impl Default for Providers {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn provider(name: &str) -> ProviderName {
-        ProviderName::parse(name).unwrap()
+/// What a provider has under an id, if that can be a secret.
+fn usable(reference: &SecretRef, text: &str) -> Result<SecretValue, SecretError> {
+    let reference = || reference.clone();
+    if text.trim().is_empty() {
+        return Err(SecretError::NoSecret {
+            reference: reference(),
+            got: "a blank string",
+        });
     }
-
-    fn reference(alias: &str, name: &str) -> SecretInput {
-        SecretInput::Ref(SecretRef::Env {
-            provider: provider(alias),
-            name: EnvName::parse(name).unwrap(),
-        })
+    if text == REDACTED {
+        return Err(SecretError::Redacted {
+            reference: reference(),
+        });
     }
-
-    fn environment(name: &str) -> Option<OsString> {
-        match name {
-            "TOKEN" => Some(" kept as it is ".into()),
-            "BLANK" => Some(" \t\n".into()),
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn resolves_a_variable_without_trimming_it() {
-        let value = Providers::default()
-            .resolve(&reference("default", "TOKEN"), &environment)
-            .unwrap();
-        assert_eq!(value.expose(), " kept as it is ");
-    }
-
-    #[test]
-    fn reads_a_blank_variable_as_missing() {
-        for name in ["BLANK", "UNSET"] {
-            let error = Providers::default()
-                .resolve(&reference("default", name), &environment)
-                .unwrap_err();
-            assert_eq!(error.code(), "SECRET_REF_NOT_FOUND", "{name}");
-        }
-    }
-
-    #[test]
-    fn refuses_a_provider_that_is_not_listed() {
-        let error = Providers::default()
-            .resolve(&reference("vault", "TOKEN"), &environment)
-            .unwrap_err();
-        assert_eq!(error.code(), "SECRET_PROVIDER_NOT_CONFIGURED");
-    }
-
-    #[test]
-    fn the_default_alias_needs_no_entry_and_no_other_alias_stands_in_for_it() {
-        let providers = Providers::new(BTreeMap::new(), provider("house"));
-        assert!(
-            providers
-                .resolve(&reference("house", "TOKEN"), &environment)
-                .is_ok()
-        );
-        assert!(
-            providers
-                .resolve(&reference("default", "TOKEN"), &environment)
-                .is_err()
-        );
-    }
-
-    #[test]
-    fn an_allowlist_denies_every_other_name() {
-        for (allowlist, allowed) in [
-            (None, true),
-            (Some(vec![]), false),
-            (Some(vec!["OTHER"]), false),
-            (Some(vec!["OTHER", "TOKEN"]), true),
-        ] {
-            let names = allowlist.clone().map(|names| {
-                names
-                    .into_iter()
-                    .map(|name| EnvName::parse(name).unwrap())
-                    .collect()
-            });
-            let listed = BTreeMap::from([(provider("default"), EnvProvider::new(names))]);
-            let result = Providers::new(listed, provider("default"))
-                .resolve(&reference("default", "TOKEN"), &environment);
-            assert_eq!(result.is_ok(), allowed, "{allowlist:?}");
-            if let Err(error) = result {
-                assert_eq!(error.code(), "SECRET_REF_POLICY_DENIED");
-            }
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn refuses_a_value_that_is_not_utf8() {
-        use std::os::unix::ffi::OsStringExt as _;
-        let latin1 = |_: &str| Some(OsString::from_vec(vec![b'a', 0xe9]));
-        let error = Providers::default()
-            .resolve(&reference("default", "TOKEN"), &latin1)
-            .unwrap_err();
-        assert_eq!(error.code(), "SECRET_REF_PROVIDER_ERROR");
-    }
+    Ok(SecretValue::concat(&[text]))
 }

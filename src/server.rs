@@ -1,33 +1,46 @@
 //! The composition root: a configuration becomes listeners, doors and an orderly end.
 
 mod drain;
+mod files;
+mod listeners;
+mod process;
+mod reload;
+mod serving;
 mod signals;
 mod status;
 
+pub use process::seal;
 pub use signals::{StopSignals, stop_signals};
 
 use crate::admin::{
-    self, AdminState, AllowedHosts, Condition, Health, Kind, Token, TokenError, UpstreamProbe,
+    self, AdminState, AllowedHosts, Condition, Health, Kind, ReloadRequest, UpstreamProbe,
 };
 use crate::config::Config;
 use crate::drain::DrainControl;
-use crate::listener::{self, Redirect, Shared};
+use crate::listener::{self, Shared};
 use crate::policy::Code;
 use crate::proxy::FrontDoor;
 use crate::secrets::Environment;
-use crate::snapshot::{BuildError, Snapshot};
+use crate::snapshot::{BuildError, Snapshot, watched_files};
 use crate::telemetry::metrics::Metrics;
+use files::Files;
+use listeners::{Addresses, Listeners};
+use reload::Reloader;
+use serving::Serving;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::signal::unix::Signal;
+use tokio::sync::{Semaphore, mpsc, watch};
 
 /// How often the upstream's reachability is looked at, for `/readyz` to report.
 const PROBE_EVERY: Duration = Duration::from_secs(10);
 /// How soon again while it can't be reached: whoever starts it looks there next.
 const PROBE_AGAIN: Duration = Duration::from_secs(1);
+/// How often idle connections to the upstream are looked through.
+const CLOSE_IDLE_EVERY: Duration = Duration::from_millis(500);
 
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]
@@ -35,9 +48,6 @@ pub enum ServerError {
     /// The configuration is valid, but what it names isn't: files, secrets.
     #[error("the configuration can't be put to use")]
     Config(Vec<BuildError>),
-    /// `admin.token` is no token.
-    #[error("admin.token: {0}")]
-    Token(#[source] TokenError),
     /// An address can't be listened on.
     #[error("can't listen on {address} (`{key}`)")]
     Bind {
@@ -75,68 +85,61 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, ServerError> {
         })
 }
 
+/// What a server serves, and where more of it comes from.
+pub struct Origin {
+    /// The configuration to begin with.
+    pub config: Config,
+    /// The file that it came from, to be read again; none: there is no reloading.
+    pub path: Option<PathBuf>,
+    /// Where `env` secrets come from.
+    pub environment: Environment<'static>,
+    /// The build's commit, told by the metrics and the status.
+    pub commit: &'static str,
+}
+
 /// Everything bound and built, nothing served yet.
 pub struct Server {
-    front: Vec<TcpListener>,
-    redirect: Option<(Redirect, TcpListener)>,
-    admin: TcpListener,
-    probe: Option<TcpListener>,
+    listeners: Listeners,
+    addresses: Addresses,
     shared: Arc<Shared>,
     admin_state: Arc<AdminState>,
     health: Arc<Health>,
     control: DrainControl,
     max_connections: usize,
-    grace: Duration,
+    reloading: Option<Reloading>,
+    hangup: Signal,
 }
 
+/// Who reloads, and who asks for it.
+type Reloading = (Reloader, mpsc::UnboundedReceiver<ReloadRequest>);
+
 impl Server {
-    /// Builds all that can fail, and binds every listener. `commit` is told by
-    /// the metrics and the status.
+    /// Builds all that can fail, and then binds every listener.
     ///
     /// # Errors
     /// [`ServerError`]; nothing is left bound.
-    pub async fn bind(
-        config: &Config,
-        environment: Environment<'_>,
-        commit: &'static str,
-    ) -> Result<Self, ServerError> {
-        let snapshot = Snapshot::build(config, environment).map_err(ServerError::Config)?;
+    pub async fn bind(origin: Origin) -> Result<Self, ServerError> {
+        let Origin {
+            config,
+            path,
+            environment,
+            commit,
+        } = origin;
+        // Before all that takes time, for without a handler it kills.
+        let hangup = signals::hangup()?;
+        // Looked at before they are read: what changes in between is seen as changed.
+        let files = Files::look(watched_files(&config, environment));
+        let snapshot = Snapshot::build(&config, environment, None).map_err(ServerError::Config)?;
         let snapshot = Arc::new(snapshot);
-        signals::raise_descriptor_limit(config.limits.max_connections);
-        let mut front = Vec::new();
-        for &address in &config.listen.addresses {
-            front.push(bind(address, "listen.address")?);
-        }
-        let redirect = match config.listen.redirect_http {
-            Some(address) => {
-                let listener = bind(address, "listen.redirectHttp")?;
-                let redirect = Redirect {
-                    own_port: port(&listener),
-                    tls_port: port(&front[0]),
-                };
-                Some((redirect, listener))
-            }
-            None => None,
-        };
-        let admin = bind(config.admin.address, "admin.address")?;
-        let probe = config
-            .admin
-            .probe_address
-            .map(|address| bind(address, "admin.probeAddress"))
-            .transpose()?;
+        process::raise_descriptor_limit(config.limits.max_connections);
+        let listeners = Listeners::bind(&config)?;
+        let addresses = listeners.addresses();
 
         let codes: Vec<&'static str> = Code::ALL.iter().map(|code| code.as_str()).collect();
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), commit, &codes));
-        metrics.config_loaded(status::GENERATION, SystemTime::now());
-        if let Some(expiry) = snapshot.certificate_expiry {
-            metrics.certificate_expiry(expiry);
-        }
+        let serving = Arc::new(Serving::new(&snapshot, metrics.clone()));
         let (control, drain) = crate::drain::channel();
-        let door = Arc::new(FrontDoor::new(
-            snapshot.clone(),
-            metrics.clone(),
-            drain.clone(),
-        ));
+        let door = Arc::new(FrontDoor::new(snapshot, metrics.clone(), drain.clone()));
         let health = Arc::new(Health::default());
         // A snapshot exists only with all of its secrets.
         health.met(Condition::SecretsResolved);
@@ -144,28 +147,35 @@ impl Server {
             commit,
             began: SystemTime::now(),
             began_instant: Instant::now(),
-            listeners: status::Listeners {
-                front: front.iter().map(address).collect(),
-                redirect: redirect.as_ref().map(|(_, listener)| address(listener)),
-                admin: address(&admin),
-                probe: probe.as_ref().map(address),
-            },
-            secrets: snapshot.secrets.clone(),
+            listeners: addresses.clone(),
+            serving: serving.clone(),
             health: health.clone(),
             metrics: metrics.clone(),
         };
-        let token = snapshot
-            .admin_token
-            .as_ref()
-            .map(|token| Token::new(token.expose()));
+        let max_connections = config.limits.max_connections;
+        let (queue, requests) = mpsc::unbounded_channel();
+        let reloading = path.map(|path| {
+            let config = Arc::new(config);
+            let reloader = Reloader {
+                path,
+                environment,
+                door: door.clone(),
+                serving,
+                started: config.clone(),
+                current: config,
+                files,
+            };
+            (reloader, requests)
+        });
+        let token_of = door.clone();
         let admin_state = Arc::new(AdminState {
             metrics: metrics.clone(),
             health: health.clone(),
             status: Box::new(move || facts.render()),
-            token: token.transpose().map_err(ServerError::Token)?,
-            allowed_hosts: AllowedHosts::for_listener(address(&admin)),
+            token: Box::new(move || token_of.snapshot().admin_token.clone()),
+            reload: reloading.is_some().then_some(queue),
+            allowed_hosts: AllowedHosts::for_listener(addresses.admin),
         });
-        let max_connections = config.limits.max_connections;
         let shared = Arc::new(Shared {
             door,
             slots: Arc::new(Semaphore::new(max_connections)),
@@ -173,16 +183,15 @@ impl Server {
             drain,
         });
         Ok(Self {
-            front,
-            redirect,
-            admin,
-            probe,
+            listeners,
+            addresses,
             shared,
             admin_state,
             health,
             control,
             max_connections,
-            grace: config.limits.shutdown_grace,
+            reloading,
+            hangup,
         })
     }
 
@@ -191,15 +200,20 @@ impl Server {
     /// # Errors
     /// None today; the signature leaves room for a listener that dies.
     pub async fn run(self, mut stop: StopSignals) -> Result<(), ServerError> {
-        let admin_address = self.admin_address();
+        let Listeners {
+            front,
+            redirect,
+            admin,
+            probe,
+        } = self.listeners;
         let (stop_admin, admin_stopped) = watch::channel(false);
         let admin = tokio::spawn(admin::serve(
-            self.admin,
+            admin,
             self.admin_state.clone(),
             Kind::Admin,
             admin_stopped.clone(),
         ));
-        let probe = self.probe.map(|listener| {
+        let probe = probe.map(|listener| {
             tokio::spawn(admin::serve(
                 listener,
                 self.admin_state.clone(),
@@ -207,14 +221,17 @@ impl Server {
                 admin_stopped,
             ))
         });
-        tracing::info!(listener.name = "admin", listener.address = %admin_address, "listening");
+        let listening = |name: &'static str, address: SocketAddr| {
+            tracing::info!(listener.name = name, listener.address = %address, "listening");
+        };
+        listening("admin", self.addresses.admin);
         let mut accepting = Vec::new();
-        for listener in self.front {
-            tracing::info!(listener.name = "front", listener.address = %address(&listener), "listening");
+        for (listener, &address) in front.into_iter().zip(&self.addresses.front) {
+            listening("front", address);
             accepting.push(tokio::spawn(listener::run(listener, self.shared.clone())));
         }
-        if let Some((redirect, listener)) = self.redirect {
-            tracing::info!(listener.name = "redirect", listener.address = %address(&listener), "listening");
+        if let Some(((redirect, listener), address)) = redirect.zip(self.addresses.redirect) {
+            listening("redirect", address);
             tokio::spawn(redirect.run(listener, self.shared.drain.clone()));
         }
         let background = [
@@ -223,12 +240,17 @@ impl Server {
                 self.shared.door.clone(),
                 self.health.clone(),
             )),
+            match self.reloading {
+                Some((reloader, requests)) => tokio::spawn(reloader.run(requests, self.hangup)),
+                None => tokio::spawn(ignore(self.hangup)),
+            },
         ];
         self.health.met(Condition::ListenersBound);
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "serving");
 
         let signal = stop.first().await;
-        tracing::info!(signal, grace_ms = self.grace.as_millis() as u64, "draining");
+        let grace = self.shared.door.snapshot().limits.shutdown_grace;
+        tracing::info!(signal, grace_ms = grace.as_millis() as u64, "draining");
         self.health.drain();
         let drained = drain::run(
             &self.control,
@@ -236,7 +258,7 @@ impl Server {
             &self.shared.slots,
             self.max_connections,
             &self.shared.metrics,
-            self.grace,
+            grace,
         );
         tokio::select! {
             () = drained => tracing::info!("stopped"),
@@ -256,35 +278,29 @@ impl Server {
 
     /// Where the front door listens: what port 0 became.
     pub fn front_addresses(&self) -> Vec<SocketAddr> {
-        self.front.iter().map(address).collect()
+        self.addresses.front.clone()
     }
 
     /// Where the admin listener is.
     pub fn admin_address(&self) -> SocketAddr {
-        address(&self.admin)
+        self.addresses.admin
     }
 }
 
-fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, ServerError> {
-    listener::bind(address).map_err(|source| ServerError::Bind {
-        address,
-        key,
-        source,
-    })
-}
-
-fn address(listener: &TcpListener) -> SocketAddr {
-    listener
-        .local_addr()
-        .expect("a bound socket has an address")
-}
-
-fn port(listener: &TcpListener) -> u16 {
-    address(listener).port()
-}
-
+/// Closes the upstream's connections that have been idle too long, for ever.
 async fn close_idle(door: Arc<FrontDoor>) {
-    door.snapshot().upstream.close_idle().await;
+    let mut ticks = tokio::time::interval(CLOSE_IDLE_EVERY);
+    loop {
+        ticks.tick().await;
+        door.snapshot().upstream.close_expired();
+    }
+}
+
+/// There is nothing to be read again.
+async fn ignore(mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        tracing::warn!("SIGHUP: this process has no configuration file to read again");
+    }
 }
 
 /// Reports whether the gateway can be reached. A fact, never a condition: with

@@ -1,73 +1,28 @@
 //! All that a request is decided and served by, built as a whole or not at all.
 
+mod error;
+mod front_tls;
+mod gateway;
 mod secrets;
+mod token;
+mod watched;
 
-pub use secrets::SecretState;
+pub use error::BuildError;
+pub use secrets::{IGNORED_INACTIVE, SecretProblem, SecretState, Secrets, State};
+pub use token::{Token, TokenError};
+pub use watched::watched_files;
 
 use crate::config::{
-    AllowUsersSource, Config, Limits, Tls, TlsKey, UpstreamHost, UpstreamUrl, UsersFileError,
-    parse_users_file,
+    ADMIN_TOKEN, AllowUsersSource, Config, Limits, UPSTREAM_CREDENTIAL, parse_users_file,
 };
 use crate::forwarded::{Credential, ForwardedConfig, Rewriter};
 use crate::policy::{AllowUsers, Policy};
-use crate::secrets::{Environment, SecretError, SecretValue};
+use crate::secrets::Environment;
 use crate::telemetry::logging::AccessLog;
-use crate::tls::{self, ServerIdentity, TlsError, UpstreamTrust};
-use crate::upstream::{Target, Upstream, UpstreamConfig, UpstreamTls};
+use crate::upstream::Upstream;
 use bytes::Bytes;
 use rustls::ServerConfig;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use secrets::Resolver;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-
-/// Why a valid configuration can't be put to use.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// Certificates, keys or authorities.
-    #[error("{key}: {source}")]
-    Tls {
-        /// The config key.
-        key: &'static str,
-        /// What is wrong.
-        #[source]
-        source: TlsError,
-    },
-    /// A secret has no value.
-    #[error("{key}: {source} ({code})", code = source.code())]
-    Secret {
-        /// The config key.
-        key: &'static str,
-        /// Why.
-        #[source]
-        source: SecretError,
-    },
-    /// A secret can't be sent in a header.
-    #[error("{key}: the secret holds characters that no header may")]
-    Unsendable {
-        /// The config key.
-        key: &'static str,
-    },
-    /// The users file can't be read.
-    #[error("gateway.auth.trustedProxy.allowUsersFile: {path}: {source}", path = path.display())]
-    UnreadableUsers {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The users file holds no list of users.
-    #[error("gateway.auth.trustedProxy.allowUsersFile: {path}: {source}", path = path.display())]
-    Users {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: UsersFileError,
-    },
-}
 
 /// The rules alone: what decides on a request and rewrites it.
 #[derive(Debug)]
@@ -98,9 +53,11 @@ pub struct Snapshot {
     /// Whether each request leaves a line.
     pub access_log: bool,
     /// What the admin listener asks for.
-    pub admin_token: Option<SecretValue>,
+    pub admin_token: Option<Token>,
     /// Each secret's state, without its value.
     pub secrets: Vec<SecretState>,
+    /// Whether the system keeps every secret out of swap.
+    pub secrets_locked: bool,
 }
 
 impl Rules {
@@ -123,38 +80,53 @@ impl Rules {
 
 impl Snapshot {
     /// Does everything that can fail: reads files, resolves secrets, checks keys.
+    /// Blocks while it does. What `previous` has open to the same upstream is kept.
     ///
     /// # Errors
     /// Every [`BuildError`] at once.
-    pub fn build(config: &Config, environment: Environment<'_>) -> Result<Self, Vec<BuildError>> {
+    pub fn build(
+        config: &Config,
+        environment: Environment<'_>,
+        previous: Option<&Snapshot>,
+    ) -> Result<Self, Vec<BuildError>> {
         let mut errors = Vec::new();
-        let mut resolver = Resolver::new(&config.secrets, environment);
-        let credential = keep(credential(config, &mut resolver), &mut errors).flatten();
-        let admin_token = config.admin.token.as_ref();
-        let admin_token = admin_token.map(|token| resolver.resolve("admin.token", token));
-        let admin_token = keep(admin_token.transpose(), &mut errors).flatten();
-        let tls = config
-            .gateway
-            .tls
-            .as_ref()
-            .and_then(|tls| front_tls(tls, &mut resolver, &mut errors));
+        let secrets = Secrets::resolve(config, environment);
+        let credential = keep(credential(config, &secrets), &mut errors).flatten();
+        let admin_token = secrets.value(ADMIN_TOKEN).cloned().map(Token::new);
+        let admin_token = keep(
+            admin_token.transpose().map_err(BuildError::Token),
+            &mut errors,
+        );
+        let tls = config.gateway.tls.as_ref();
+        let tls = tls.and_then(|tls| front_tls::build(tls, &secrets, &mut errors));
         let rules = keep(Rules::build(config, credential), &mut errors);
-        let upstream = keep(upstream(config), &mut errors);
-        match (rules, upstream) {
-            (Some(Rules { policy, rewriter }), Some(upstream)) if errors.is_empty() => {
+        let upstream = keep(gateway::build(config), &mut errors);
+        let secrets_locked = secrets.are_locked();
+        let (unresolved, states) = secrets.into_parts();
+        errors.splice(0..0, unresolved);
+        match (rules, upstream, admin_token) {
+            (Some(Rules { policy, rewriter }), Some(upstream), Some(admin_token))
+                if errors.is_empty() =>
+            {
                 let (tls, certificate_expiry) = tls.unzip();
                 let hsts = config.gateway.strict_transport_security.clone();
+                let kept = previous
+                    .map(|previous| &previous.upstream)
+                    .filter(|kept| kept.serves(&upstream));
                 Ok(Self {
                     policy,
                     rewriter,
-                    upstream: Arc::new(upstream),
+                    upstream: kept
+                        .cloned()
+                        .unwrap_or_else(|| Arc::new(Upstream::new(upstream))),
                     tls,
                     certificate_expiry,
                     hsts: hsts.map(Bytes::from),
                     limits: config.limits.clone(),
                     access_log: config.log.access == AccessLog::On,
                     admin_token,
-                    secrets: resolver.into_states(),
+                    secrets: states,
+                    secrets_locked,
                 })
             }
             _ => Err(errors),
@@ -183,131 +155,20 @@ fn users(source: &AllowUsersSource) -> Result<AllowUsers, BuildError> {
     }
 }
 
-fn credential(
-    config: &Config,
-    resolver: &mut Resolver<'_>,
-) -> Result<Option<Credential>, BuildError> {
-    const KEY: &str = "upstream.credential.value";
-    let Some(configured) = &config.upstream.credential else {
+/// None where none is configured, or where its secret was not to be had.
+fn credential(config: &Config, secrets: &Secrets) -> Result<Option<Credential>, BuildError> {
+    let configured = config.upstream.credential.as_ref();
+    let Some((configured, secret)) = configured.zip(secrets.value(UPSTREAM_CREDENTIAL)) else {
         return Ok(None);
     };
-    let secret = resolver.resolve(KEY, &configured.value)?;
     let value = configured
         .format
-        .apply(&secret)
-        .map_err(|_| BuildError::Unsendable { key: KEY })?;
+        .apply(secret)
+        .map_err(|_| BuildError::Unsendable {
+            key: UPSTREAM_CREDENTIAL,
+        })?;
     Ok(Some(Credential {
         header: configured.header.clone(),
         value,
-    }))
-}
-
-fn front_tls(
-    configured: &Tls,
-    resolver: &mut Resolver<'_>,
-    errors: &mut Vec<BuildError>,
-) -> Option<(Arc<ServerConfig>, i64)> {
-    let chain = keep(chain(configured), errors);
-    let key = keep(key(configured, resolver), errors);
-    let ((chain, expiry), (key, key_origin)) = (chain?, key?);
-    let identity = ServerIdentity {
-        chain,
-        key,
-        chain_origin: configured.cert_path.display().to_string(),
-        key_origin,
-    };
-    let client_ca = configured.client_ca_path.as_deref();
-    let config =
-        tls::server_config(identity, configured.min_version, client_ca).map_err(|source| {
-            BuildError::Tls {
-                key: "gateway.tls",
-                source,
-            }
-        });
-    Some((keep(config, errors)?, expiry))
-}
-
-/// The chain, and when its leaf ends.
-fn chain(configured: &Tls) -> Result<(Vec<CertificateDer<'static>>, i64), BuildError> {
-    let failed = |source| BuildError::Tls {
-        key: "gateway.tls.certPath",
-        source,
-    };
-    let chain = tls::certificates(&configured.cert_path).map_err(failed)?;
-    let origin = configured.cert_path.display().to_string();
-    let expiry = tls::expiry(&chain[0], &origin).map_err(failed)?;
-    Ok((chain, expiry))
-}
-
-/// The key, and where it came from.
-fn key(
-    configured: &Tls,
-    resolver: &mut Resolver<'_>,
-) -> Result<(PrivateKeyDer<'static>, String), BuildError> {
-    let (pem, origin, key) = match &configured.key {
-        TlsKey::File(path) => {
-            let key = "gateway.tls.keyPath";
-            let pem = tls::read(path).map_err(|source| BuildError::Tls { key, source })?;
-            (SecretValue::new(pem), path.display().to_string(), key)
-        }
-        TlsKey::Inline(input) => {
-            let key = "gateway.tls.key";
-            (resolver.resolve(key, input)?, key.to_owned(), key)
-        }
-    };
-    let parsed = tls::private_key(pem.expose().as_bytes(), &origin)
-        .map_err(|source| BuildError::Tls { key, source })?;
-    Ok((parsed, origin))
-}
-
-fn upstream(config: &Config) -> Result<Upstream, BuildError> {
-    let configured = &config.upstream;
-    let target = match &configured.url {
-        UpstreamUrl::Unix(path) => Target::Unix(path.clone()),
-        UpstreamUrl::Tcp {
-            host: UpstreamHost::Ip(ip),
-            port,
-            ..
-        } => Target::Address(SocketAddr::new(*ip, *port)),
-        UpstreamUrl::Tcp {
-            host: UpstreamHost::Dns(host),
-            port,
-            ..
-        } => Target::Name {
-            host: host.clone(),
-            port: *port,
-        },
-    };
-    let tls = match &configured.url {
-        UpstreamUrl::Tcp {
-            host, tls: true, ..
-        } => {
-            let name = match host {
-                UpstreamHost::Ip(ip) => ip.to_string(),
-                UpstreamHost::Dns(host) => host.clone(),
-            };
-            let trust = configured
-                .ca_file
-                .as_deref()
-                .map_or(UpstreamTrust::PublicRoots, UpstreamTrust::CaFile);
-            let in_ca = |source| BuildError::Tls {
-                key: "upstream.caFile",
-                source,
-            };
-            Some(UpstreamTls {
-                config: tls::client_config(trust).map_err(in_ca)?,
-                name: tls::server_name(&name).map_err(|source| BuildError::Tls {
-                    key: "upstream.url",
-                    source,
-                })?,
-            })
-        }
-        UpstreamUrl::Tcp { tls: false, .. } | UpstreamUrl::Unix(_) => None,
-    };
-    Ok(Upstream::new(UpstreamConfig {
-        target,
-        tls,
-        idle_timeout: configured.idle_timeout,
-        connect_timeout: config.limits.upstream_connect_timeout,
     }))
 }

@@ -5,6 +5,7 @@
 //! falls out of the bottom by age.
 
 use crate::http1::Persistence;
+use crate::tls::UpstreamTrust;
 use crate::transport::Transport;
 use pingora_timeout::timeout;
 use rustls::ClientConfig;
@@ -45,14 +46,28 @@ pub enum Target {
 /// TLS towards the gateway: settings and the name that its certificate must bear.
 #[derive(Debug, Clone)]
 pub struct UpstreamTls {
-    /// Roots and versions.
+    /// Roots and versions, made from `trust`.
     pub config: Arc<ClientConfig>,
     /// The name to verify.
     pub name: ServerName<'static>,
+    /// Who may vouch for it.
+    pub trust: UpstreamTrust,
+}
+
+impl PartialEq for UpstreamTls {
+    /// By what is verified: settings made twice from it are not compared.
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            config: _,
+            name,
+            trust,
+        } = self;
+        (name, trust) == (&other.name, &other.trust)
+    }
 }
 
 /// What [`Upstream::new`] needs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UpstreamConfig {
     /// Where it is.
     pub target: Target,
@@ -162,18 +177,19 @@ impl Upstream {
         self.connect().await.map(drop)
     }
 
-    /// Closes connections that have been idle too long, for ever.
-    pub async fn close_idle(&self) {
-        let mut ticks = tokio::time::interval(Duration::from_millis(500));
-        loop {
-            ticks.tick().await;
-            let expired: Vec<Idle> = {
-                let mut idle = lock(&self.idle);
-                let count = idle.partition_point(|entry| self.has_expired(entry));
-                idle.drain(..count).collect()
-            };
-            drop(expired);
-        }
+    /// Whether connections made for `config` are these.
+    pub fn serves(&self, config: &UpstreamConfig) -> bool {
+        self.config == *config
+    }
+
+    /// Closes the connections that have been idle too long.
+    pub fn close_expired(&self) {
+        let expired: Vec<Idle> = {
+            let mut idle = lock(&self.idle);
+            let count = idle.partition_point(|entry| self.has_expired(entry));
+            idle.drain(..count).collect()
+        };
+        drop(expired);
     }
 
     fn has_expired(&self, entry: &Idle) -> bool {
@@ -250,7 +266,7 @@ impl Upstream {
         crate::transport::keep_alive(&tcp);
         match &self.config.tls {
             None => Ok(Transport::Tcp(tcp)),
-            Some(UpstreamTls { config, name }) => TlsConnector::from(config.clone())
+            Some(UpstreamTls { config, name, .. }) => TlsConnector::from(config.clone())
                 .connect(name.clone(), tcp)
                 .await
                 .map(|tls| Transport::TlsClient(Box::new(tls)))

@@ -24,14 +24,15 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// JSON with `status`, one of HTTP's own.
+    /// JSON with `status`, one of HTTP's own. An error's id is also the answer's.
     pub(super) fn json(status: u16, body: &Value) -> Self {
+        let named = body["error"]["requestId"].as_str().map(str::to_owned);
         Self {
             status: StatusCode::from_u16(status).expect("only literal statuses come here"),
             content_type: "application/json",
             body: body.to_string(),
             extra: HeaderMap::new(),
-            request_id: next_request_id(),
+            request_id: named.unwrap_or_else(next_request_id),
         }
     }
 
@@ -87,8 +88,12 @@ pub(super) enum Refusal {
     MethodNotAllowed { allow: &'static str },
     /// The body is over the limit.
     RequestTooLarge,
-    /// Reloading is not built yet.
+    /// There is no configuration file to be read again.
     ReloadNotSupported,
+    /// The new configuration can't be used.
+    ReloadFailed,
+    /// The process is stopping.
+    Draining,
 }
 
 impl Refusal {
@@ -101,6 +106,8 @@ impl Refusal {
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ReloadNotSupported => StatusCode::NOT_IMPLEMENTED,
+            Self::ReloadFailed => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -114,6 +121,8 @@ impl Refusal {
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::RequestTooLarge => "request_too_large",
             Self::ReloadNotSupported => "not_supported",
+            Self::ReloadFailed => "reload_failed",
+            Self::Draining => "draining",
         }
     }
 
@@ -122,7 +131,9 @@ impl Refusal {
             Self::HostNotAllowed | Self::WebPage => "forbidden",
             Self::Unauthorized => "unauthorized",
             Self::ReloadNotSupported => "not_supported",
-            Self::BadRequest { .. }
+            Self::Draining => "unavailable",
+            Self::ReloadFailed
+            | Self::BadRequest { .. }
             | Self::NotFound
             | Self::MethodNotAllowed { .. }
             | Self::RequestTooLarge => "invalid_request",
@@ -144,21 +155,26 @@ impl Refusal {
             Self::NotFound => "there is nothing at this path",
             Self::MethodNotAllowed { .. } => "this path does not take this method; see Allow",
             Self::RequestTooLarge => "the request's body is too large",
-            Self::ReloadNotSupported => {
-                "reloading is not supported yet: restart to apply a changed configuration"
+            Self::ReloadNotSupported => "this process has no configuration file to read again",
+            Self::ReloadFailed => {
+                "the new configuration can't be used, the last good one is served on: see problems"
             }
+            Self::Draining => "the process is stopping",
         }
     }
 
-    pub(super) fn into_answer(self) -> Answer {
-        let request_id = next_request_id();
-        let body = json!({"error": {
+    /// The body of the refusal, with an id of its own.
+    pub(super) fn to_json(self) -> Value {
+        json!({"error": {
             "message": self.message(),
             "type": self.kind(),
             "code": self.code(),
             "reason": self.code(),
-            "requestId": request_id,
-        }});
+            "requestId": next_request_id(),
+        }})
+    }
+
+    pub(super) fn into_answer(self) -> Answer {
         let mut extra = HeaderMap::new();
         match self {
             Self::Unauthorized => {
@@ -173,11 +189,8 @@ impl Refusal {
             _ => {}
         }
         Answer {
-            status: self.status(),
-            content_type: "application/json",
-            body: body.to_string(),
             extra,
-            request_id,
+            ..Answer::json(self.status().as_u16(), &self.to_json())
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The listeners over real sockets, asked with raw bytes.
 
 use super::*;
+use crate::secrets::SecretValue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Long enough for every request here on a busy machine.
@@ -19,11 +20,13 @@ impl Listener {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let health = Arc::new(Health::default());
+        let token = token.map(|token| Token::new(SecretValue::concat(&[token])).unwrap());
         let state = AdminState {
             metrics: Arc::new(Metrics::new("1", "c", &[])),
             health: Arc::clone(&health),
             status: Box::new(|| json!({"version": "1"})),
-            token: token.map(|token| Token::new(token).unwrap()),
+            token: Box::new(move || token.clone()),
+            reload: None,
             allowed_hosts: AllowedHosts::for_listener(address),
         };
         let (stop, stopped) = watch::channel(false);

@@ -3,7 +3,7 @@
 use super::config_file::{LoadError, Loaded, load};
 use super::{ConfigPath, EXIT_USAGE, output};
 use crate::secrets::env;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{BuildError, Snapshot};
 use clap::Args;
 use serde_json::json;
 use std::process::ExitCode;
@@ -42,14 +42,14 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn resolve(loaded: &Loaded) -> Vec<String> {
-    match Snapshot::build(&loaded.config, &env::process) {
+fn resolve(loaded: &Loaded) -> Vec<BuildError> {
+    match Snapshot::build(&loaded.config, &env::process, None) {
         Ok(_) => Vec::new(),
-        Err(errors) => errors.iter().map(|error| super::chain(error)).collect(),
+        Err(errors) => errors,
     }
 }
 
-fn report(arguments: &Arguments, loaded: &Loaded, failures: &[String]) -> ExitCode {
+fn report(arguments: &Arguments, loaded: &Loaded, failures: &[BuildError]) -> ExitCode {
     let code = if failures.is_empty() {
         ExitCode::SUCCESS
     } else {
@@ -59,7 +59,7 @@ fn report(arguments: &Arguments, loaded: &Loaded, failures: &[String]) -> ExitCo
         let report = json!({
             "ok": failures.is_empty(),
             "file": loaded.path,
-            "problems": failures.iter().map(|message| json!({ "message": message })).collect::<Vec<_>>(),
+            "problems": failures.iter().map(failure_json).collect::<Vec<_>>(),
             "warnings": loaded.warnings,
         });
         return output::finish(output::line(report), code);
@@ -68,7 +68,11 @@ fn report(arguments: &Arguments, loaded: &Loaded, failures: &[String]) -> ExitCo
         output::complain(format_args!("warning: {warning}"));
     }
     for failure in failures {
-        output::complain(format_args!("{}: {failure}", loaded.path.display()));
+        output::complain(format_args!(
+            "{}: {}",
+            loaded.path.display(),
+            super::chain(failure)
+        ));
     }
     if failures.is_empty() {
         return output::finish(
@@ -77,6 +81,14 @@ fn report(arguments: &Arguments, loaded: &Loaded, failures: &[String]) -> ExitCo
         );
     }
     code
+}
+
+fn failure_json(failure: &BuildError) -> serde_json::Value {
+    let mut problem = json!({ "key": failure.key(), "message": super::chain(failure) });
+    if let Some(code) = failure.code() {
+        problem["code"] = json!(code);
+    }
+    problem
 }
 
 fn as_json(error: &LoadError) -> serde_json::Value {

@@ -5,8 +5,9 @@ mod lines;
 mod setup;
 
 use super::{COMMIT, EXIT_FAILURE, EXIT_USAGE, Verbosity, output};
+use crate::config::Config;
 use crate::secrets::env;
-use crate::server::{self, Server, ServerError};
+use crate::server::{self, Origin, Server, ServerError};
 use crate::telemetry::logging::{self, AccessLog, Colour, LogFormat, Logging};
 use clap::Args;
 use output::Style;
@@ -85,10 +86,9 @@ async fn serve(listen: SocketAddr) -> Result<(), DemoError> {
     let gateway = tokio::spawn(crate::demo::serve(gateway, gateway_stopped));
 
     let setup = Setup::prepare(listen.ip())?;
-    let trusting = Server::bind(&setup.trusting(listen, upstream)?, &env::process, COMMIT).await?;
+    let trusting = Server::bind(origin(setup.trusting(listen, upstream)?)).await?;
     let front = trusting.front_addresses()[0];
-    let strict_config = setup.strict(front, upstream)?;
-    let strict = Server::bind(&strict_config, &env::process, COMMIT).await?;
+    let strict = Server::bind(origin(setup.strict(front, upstream)?)).await?;
     let tour = lines::Tour {
         front,
         strict: strict.front_addresses(),
@@ -107,6 +107,15 @@ async fn serve(listen: SocketAddr) -> Result<(), DemoError> {
     let _ = stop_gateway.send(true);
     let _ = gateway.await;
     trusted.and(strict).map_err(DemoError::from)
+}
+
+fn origin(config: Config) -> Origin {
+    Origin {
+        config,
+        path: None,
+        environment: &env::process,
+        commit: COMMIT,
+    }
 }
 
 /// This host's first address that is not loopback, if it has one.

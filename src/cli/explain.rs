@@ -7,6 +7,7 @@ use crate::authority::Authority;
 use crate::config::{AllowUsersSource, Config};
 use crate::forwarded::{Credential, Facts, HeaderBytes, Scheme};
 use crate::policy::{Denial, Field, Identity, LocalInterface, Permit, Request, Source, Upgrade};
+use crate::secrets::SecretValue;
 use crate::snapshot::Rules;
 use clap::Args;
 use serde_json::{Value, json};
@@ -127,7 +128,7 @@ fn rules(config: &Config) -> Result<Rules, String> {
         None => None,
         Some(configured) => Some(Credential {
             header: configured.header.clone(),
-            value: HeaderBytes::new(REDACTED.as_bytes().to_vec())
+            value: HeaderBytes::new(SecretValue::concat(&[REDACTED]))
                 .map_err(|error| error.to_string())?,
         }),
     };

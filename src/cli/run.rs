@@ -4,9 +4,10 @@ use super::config_file::{Loaded, load};
 use super::{COMMIT, ConfigPath, EXIT_FAILURE, EXIT_USAGE, Verbosity, output};
 use crate::config::{Config, LogLevel};
 use crate::secrets::env;
-use crate::server::{self, Server, ServerError};
+use crate::server::{self, Origin, Server, ServerError};
 use crate::telemetry::logging::{self, Colour, Logging};
 use clap::Args;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing::level_filters::LevelFilter;
 
@@ -15,9 +16,19 @@ use tracing::level_filters::LevelFilter;
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigPath,
+    /// Let the kernel write core files of this process, and other processes of its
+    /// user read its memory: secrets are in both
+    #[arg(long)]
+    allow_core_dumps: bool,
 }
 
 pub(super) fn run(arguments: &Arguments, verbosity: Verbosity) -> ExitCode {
+    if !arguments.allow_core_dumps
+        && let Err(error) = server::seal()
+    {
+        output::complain(format_args!("portcullis: {}", super::chain(&error)));
+        return EXIT_FAILURE.into();
+    }
     let Loaded {
         path,
         config,
@@ -39,15 +50,22 @@ pub(super) fn run(arguments: &Arguments, verbosity: Verbosity) -> ExitCode {
     for warning in &warnings {
         tracing::warn!(config.warning = warning, "the configuration has a warning");
     }
-    let code = serve(&config, &path.display().to_string());
+    let code = serve(config, path);
     drop(flusher);
     code
 }
 
-fn serve(config: &Config, origin: &str) -> ExitCode {
+fn serve(config: Config, path: PathBuf) -> ExitCode {
+    let file = path.display().to_string();
+    let origin = Origin {
+        config,
+        path: Some(path),
+        environment: &env::process,
+        commit: COMMIT,
+    };
     let outcome = server::runtime().and_then(|runtime| {
         runtime.block_on(async {
-            let server = Server::bind(config, &env::process, COMMIT).await?;
+            let server = Server::bind(origin).await?;
             server.run(server::stop_signals()?).await
         })
     });
@@ -55,7 +73,7 @@ fn serve(config: &Config, origin: &str) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(ServerError::Config(errors)) => {
             for error in &errors {
-                output::complain(format_args!("{origin}: {}", super::chain(error)));
+                output::complain(format_args!("{file}: {}", super::chain(error)));
             }
             EXIT_USAGE.into()
         }

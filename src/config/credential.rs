@@ -66,12 +66,7 @@ impl CredentialFormat {
     /// header of its own.
     pub fn apply(&self, secret: &SecretValue) -> Result<HeaderBytes, HeaderBytesError> {
         let parts = [&self.before, secret.expose(), &self.after];
-        // Room for all of it at once: growing would leave copies behind unwiped.
-        let mut value = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
-        for part in parts {
-            value.extend_from_slice(part.as_bytes());
-        }
-        HeaderBytes::new(value)
+        HeaderBytes::new(SecretValue::concat(&parts))
     }
 }
 

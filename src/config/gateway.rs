@@ -9,7 +9,7 @@ use super::tls::{self, Tls};
 use super::trusted_proxy::{self, TrustedProxy};
 use super::walk::Walk;
 use crate::policy::{NetProblem, PublicRoute, TrustedNets};
-use crate::secrets::Providers;
+use crate::secrets::{Providers, SecretInput};
 
 /// Who is trusted to say who the user is, and under what conditions.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub struct Gateway {
     pub public_routes: Vec<PublicRoute>,
     /// TLS at the front door; `None` is plain HTTP.
     pub tls: Option<Tls>,
+    /// `gateway.tls.key` while TLS is off.
+    pub idle_tls_key: Option<SecretInput>,
     /// The `strict-transport-security` of every answer over TLS.
     pub strict_transport_security: Option<String>,
 }
@@ -76,9 +78,9 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>, providers: &Provi
     let tls = tls::read(&tls.section(walk), walk, providers);
     let wants_tls = tls.is_on();
     let strict_transport_security = read_http(&http.section(walk), walk, wants_tls);
-    let tls = match tls {
-        tls::Read::Off => Some(None),
-        tls::Read::On(tls) => tls.map(Some),
+    let (tls, idle_tls_key) = match tls {
+        tls::Read::Off { idle_key } => (Some(None), idle_key),
+        tls::Read::On(tls) => (tls.map(Some), None),
     };
     let gateway = nets
         .zip(trusted_proxy)
@@ -88,6 +90,7 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>, providers: &Provi
             trusted_proxy,
             public_routes,
             tls,
+            idle_tls_key,
             strict_transport_security,
         });
     Read { gateway, wants_tls }

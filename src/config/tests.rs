@@ -5,12 +5,13 @@ mod example;
 mod hidden;
 mod problems;
 mod refusals;
+mod secrets;
 
 use std::time::Duration;
 
 use super::*;
 use crate::forwarded::CookiePatterns;
-use crate::secrets::SecretInput;
+use crate::secrets::{SecretInput, SecretValue};
 use crate::telemetry::logging::{AccessLog, LogFormat};
 use crate::tls::MinVersion;
 
@@ -84,6 +85,7 @@ fn every_key_but_the_required_ones_has_a_default() {
         limits,
         log,
         secrets,
+        models,
     } = config;
     assert_eq!(listen.redirect_http, None);
     assert_eq!(upstream.idle_timeout, Duration::from_secs(4));
@@ -105,6 +107,7 @@ fn every_key_but_the_required_ones_has_a_default() {
     assert_eq!(limits, Limits::default());
     assert_eq!(log, Log::default());
     assert_eq!(secrets, Providers::default());
+    assert_eq!(models, Models::default());
 }
 
 #[test]
@@ -177,11 +180,11 @@ fn what_is_written_is_what_is_read() {
     );
     let credential = config.upstream.credential.as_ref().unwrap();
     assert_eq!(credential.header.as_str(), "x-api-key");
-    let environment = |name: &str| (name == "KEY").then(|| "s3cret".into());
-    let secret = config
-        .secrets
-        .resolve(&credential.value, &environment)
-        .unwrap();
+    let SecretInput::Ref(reference) = &credential.value else {
+        panic!("{:?} is no reference", credential.value);
+    };
+    assert_eq!(reference.to_string(), "env:house:KEY");
+    let secret = SecretValue::concat(&["s3cret"]);
     assert_eq!(
         credential.format.apply(&secret).unwrap().expose(),
         b"s3cret"
@@ -314,7 +317,9 @@ fn keys_are_learnt_from_their_readers() {
         "gateway.http.securityHeaders.strictTransportSecurity",
         "limits.maxConnections",
         "secrets.providers.*.allowlist",
-        "models",
+        "secrets.providers.*.env",
+        "models.providers.*.apiKey",
+        "auth.order.*",
     ] {
         assert!(
             known_keys().iter().any(|known| known == key),

@@ -33,8 +33,11 @@ pub enum TlsKey {
 
 /// What the section says.
 pub(super) enum Read {
-    /// Plain HTTP.
-    Off,
+    /// Plain HTTP, whatever `key` says.
+    Off {
+        /// A secret that nothing uses.
+        idle_key: Option<SecretInput>,
+    },
     /// TLS; `None` where a problem was recorded.
     On(Option<Tls>),
 }
@@ -102,7 +105,7 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>, providers: &Provi
             );
         }
         cert_path.path(walk);
-        return Read::Off;
+        return Read::Off { idle_key: inline };
     }
     let cert = cert_path
         .needed(walk, "a file with the certificate chain")

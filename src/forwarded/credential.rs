@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use zeroize::Zeroizing;
-
 use crate::policy::FieldName;
+use crate::secrets::SecretValue;
 
 /// The header that proves the proxy to the upstream, ready to send.
 #[derive(Debug, Clone)]
@@ -17,7 +16,7 @@ pub struct Credential {
 
 /// A secret header value: legal on the wire, wiped from memory when dropped.
 #[derive(Clone)]
-pub struct HeaderBytes(Zeroizing<Vec<u8>>);
+pub struct HeaderBytes(SecretValue);
 
 /// Why bytes can't be a header's value. Says nothing of what they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,8 +34,11 @@ pub enum HeaderBytesError {
 
 impl HeaderBytes {
     /// Takes a complete header value, prefix and secret together.
-    pub fn new(value: Vec<u8>) -> Result<Self, HeaderBytesError> {
-        let value = Zeroizing::new(value);
+    ///
+    /// # Errors
+    /// [`HeaderBytesError`], where it could not be sent as it is.
+    pub fn new(whole: SecretValue) -> Result<Self, HeaderBytesError> {
+        let value = whole.expose_bytes();
         let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
         if value.iter().all(|byte| blank(Some(byte))) {
             return Err(HeaderBytesError::Empty);
@@ -46,13 +48,13 @@ impl HeaderBytes {
         }
         match value.iter().position(|byte| !matches!(byte, b' '..=b'~')) {
             Some(index) => Err(HeaderBytesError::Illegal(index)),
-            None => Ok(Self(value)),
+            None => Ok(Self(whole)),
         }
     }
 
     /// The bytes, to be sent and not shown.
     pub fn expose(&self) -> &[u8] {
-        &self.0
+        self.0.expose_bytes()
     }
 }
 
@@ -77,20 +79,22 @@ mod tests {
             ("é", HeaderBytesError::Illegal(0)),
         ] {
             assert_eq!(
-                HeaderBytes::new(value.into()).unwrap_err(),
+                HeaderBytes::new(SecretValue::concat(&[value])).unwrap_err(),
                 error,
                 "{value:?}"
             );
         }
         assert_eq!(
-            HeaderBytes::new(b"Bearer a".into()).unwrap().expose(),
+            HeaderBytes::new(SecretValue::concat(&["Bearer ", "a"]))
+                .unwrap()
+                .expose(),
             b"Bearer a"
         );
     }
 
     #[test]
     fn shows_no_secret_in_debug_output() {
-        let value = HeaderBytes::new(b"hunter2".into()).unwrap();
+        let value = HeaderBytes::new(SecretValue::concat(&["hunter2"])).unwrap();
         let credential = Credential {
             header: FieldName::parse("authorization").unwrap(),
             value,

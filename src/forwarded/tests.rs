@@ -9,6 +9,7 @@ use crate::policy::{
     AllowUsers, LocalInterface, Policy, PolicyConfig, PublicRoute, Request, RoutePath,
     ScopeCeilings, Source,
 };
+use crate::secrets::SecretValue;
 
 struct Door {
     policy: Policy,
@@ -48,7 +49,7 @@ fn door(adjust: impl FnOnce(&mut PolicyConfig)) -> Door {
         credential_header: Some(name("authorization")),
     };
     adjust(&mut config);
-    let value = HeaderBytes::new(b"Bearer ours".into()).unwrap();
+    let value = HeaderBytes::new(SecretValue::concat(&["Bearer ours"])).unwrap();
     let rewriter = Rewriter::new(ForwardedConfig {
         user_header: config.user_header.clone(),
         trusted: config.trusted_proxies.clone(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-use super::{EnvName, Environment, SecretError, SecretValue};
+use super::{EnvName, Environment, ProviderName, SecretError, SecretValue};
 
 /// A configured `source = "env"` provider.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,6 +26,32 @@ impl EnvProvider {
             .as_ref()
             .is_none_or(|names| names.contains(name))
     }
+
+    /// Reads one variable. White space alone counts as missing, as at the gateway;
+    /// any other value is taken as it is.
+    pub(super) fn read(
+        &self,
+        provider: &ProviderName,
+        name: &EnvName,
+        environment: Environment<'_>,
+    ) -> Result<SecretValue, SecretError> {
+        if !self.allows(name) {
+            return Err(SecretError::PolicyDenied {
+                provider: provider.clone(),
+                name: name.clone(),
+            });
+        }
+        let missing = || SecretError::Unset { name: name.clone() };
+        let raw = environment(name.as_str()).ok_or_else(missing)?;
+        let value = SecretValue::new(
+            raw.into_string()
+                .map_err(|_| SecretError::Undecodable { name: name.clone() })?,
+        );
+        if value.expose().trim().is_empty() {
+            return Err(missing());
+        }
+        Ok(value)
+    }
 }
 
 /// The environment of this process, as an [`Environment`].
@@ -34,20 +60,67 @@ pub fn process(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-/// Reads one variable. White space alone counts as missing, as at the gateway;
-/// any other value is taken as it is.
-pub(super) fn read(
-    name: &EnvName,
-    environment: Environment<'_>,
-) -> Result<SecretValue, SecretError> {
-    let raw =
-        environment(name.as_str()).ok_or_else(|| SecretError::NotFound { name: name.clone() })?;
-    let value = SecretValue::new(
-        raw.into_string()
-            .map_err(|_| SecretError::Undecodable { name: name.clone() })?,
-    );
-    if value.expose().trim().is_empty() {
-        return Err(SecretError::NotFound { name: name.clone() });
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(name: &str) -> Option<OsString> {
+        match name {
+            "TOKEN" => Some(" s3cret ".into()),
+            "BLANK" => Some(" \t\n".into()),
+            _ => None,
+        }
     }
-    Ok(value)
+
+    fn read(allowlist: Option<&[&str]>, name: &str) -> Result<SecretValue, SecretError> {
+        let parse = |name: &&str| EnvName::parse(name).unwrap();
+        EnvProvider::new(allowlist.map(|names| names.iter().map(parse).collect())).read(
+            &ProviderName::fallback(),
+            &EnvName::parse(name).unwrap(),
+            &environment,
+        )
+    }
+
+    #[test]
+    fn takes_a_value_as_it_is() {
+        assert_eq!(read(None, "TOKEN").unwrap().expose(), " s3cret ");
+    }
+
+    #[test]
+    fn blank_is_missing() {
+        for name in ["BLANK", "UNSET"] {
+            let error = read(None, name).unwrap_err();
+            assert_eq!(error.code(), "SECRET_REF_NOT_FOUND", "{name}");
+        }
+    }
+
+    #[test]
+    fn an_allowlist_denies_every_other_name() {
+        for (allowlist, allowed) in [
+            (None, true),
+            (Some(&[][..]), false),
+            (Some(&["OTHER"]), false),
+            (Some(&["OTHER", "TOKEN"]), true),
+        ] {
+            let result = read(allowlist, "TOKEN");
+            assert_eq!(result.is_ok(), allowed, "{allowlist:?}");
+            if let Err(error) = result {
+                assert_eq!(error.code(), "SECRET_REF_POLICY_DENIED");
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_a_value_that_is_not_utf8() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let latin1 = |_: &str| Some(OsString::from_vec(vec![b'a', 0xe9]));
+        let error = EnvProvider::default()
+            .read(
+                &ProviderName::fallback(),
+                &EnvName::parse("TOKEN").unwrap(),
+                &latin1,
+            )
+            .unwrap_err();
+        assert_eq!(error.code(), "SECRET_REF_PROVIDER_ERROR");
+    }
 }

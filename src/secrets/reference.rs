@@ -14,20 +14,28 @@ pub enum SecretInput {
     Ref(SecretRef),
 }
 
-/// Where a secret is. `file` and `exec` have a grammar already, but no provider yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SecretRef {
-    /// An environment variable.
-    Env {
-        /// The provider that gives it out.
-        provider: ProviderName,
-        /// The variable's name.
-        name: EnvName,
-    },
+/// Where a secret is: in which provider, and there under which id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretRef {
+    /// The provider's alias.
+    pub provider: ProviderName,
+    /// The id, which also says of which source the provider must be.
+    pub id: SecretId,
 }
 
-/// The kinds of secret provider that the gateway knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A reference's id, valid for its source.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SecretId {
+    /// An environment variable.
+    Env(EnvName),
+    /// A place in a file.
+    File(FileId),
+    /// A name that a command understands.
+    Exec(ExecId),
+}
+
+/// The kinds of secret provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SecretSource {
     /// Environment variables.
     Env,
@@ -44,6 +52,15 @@ pub struct ProviderName(String);
 /// An environment variable that may hold a secret: `[A-Z][A-Z0-9_]{0,127}`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EnvName(String);
+
+/// A place in a file: `value`, or a JSON pointer (RFC 6901).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileId(String);
+
+/// A name for a resolver command: `[A-Za-z0-9][A-Za-z0-9._:/#-]{0,255}`, without
+/// `.` or `..` as a segment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ExecId(String);
 
 /// Why a string is no reference. The messages never repeat it: it may be a
 /// secret that was put in the wrong place.
@@ -100,9 +117,9 @@ impl SecretInput {
             (None, None) => None,
         };
         Ok(match name {
-            Some(name) => Self::Ref(SecretRef::Env {
+            Some(name) => Self::Ref(SecretRef {
                 provider: default_env.clone(),
-                name,
+                id: SecretId::Env(name),
             }),
             None => Self::Plain(SecretValue::new(text.to_owned())),
         })
@@ -122,18 +139,70 @@ impl SecretSource {
         Self::ALL.get(at).copied()
     }
 
-    /// Checks an id against the grammar of its source.
+    /// As the config spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Env => "env",
+            Self::File => "file",
+            Self::Exec => "exec",
+        }
+    }
+
+    /// Reads an id by the grammar of its source.
     ///
     /// # Errors
     /// [`RefError::EnvName`], [`RefError::FileId`] or [`RefError::ExecId`].
-    pub fn check_id(self, id: &str) -> Result<(), RefError> {
+    pub fn parse_id(self, id: &str) -> Result<SecretId, RefError> {
         match self {
-            Self::Env => EnvName::parse(id).map(drop),
-            Self::File if is_file_id(id) => Ok(()),
+            Self::Env => EnvName::parse(id).map(SecretId::Env),
+            Self::File if is_file_id(id) => Ok(SecretId::File(FileId(id.to_owned()))),
             Self::File => Err(RefError::FileId),
-            Self::Exec if is_exec_id(id) => Ok(()),
+            Self::Exec if is_exec_id(id) => Ok(SecretId::Exec(ExecId(id.to_owned()))),
             Self::Exec => Err(RefError::ExecId),
         }
+    }
+}
+
+impl SecretId {
+    /// The source that it belongs to.
+    #[must_use]
+    pub fn source(&self) -> SecretSource {
+        match self {
+            Self::Env(_) => SecretSource::Env,
+            Self::File(_) => SecretSource::File,
+            Self::Exec(_) => SecretSource::Exec,
+        }
+    }
+
+    /// The id as it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Env(EnvName(id)) | Self::File(FileId(id)) | Self::Exec(ExecId(id)) => id,
+        }
+    }
+}
+
+impl FileId {
+    /// Whether it means the whole of a file that holds one value.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.0 == "value"
+    }
+
+    /// The id as it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl ExecId {
+    /// The id as it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -197,6 +266,20 @@ impl fmt::Display for EnvName {
     }
 }
 
+impl fmt::Display for SecretSource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for SecretRef {
+    /// `source:provider:id`, as the gateway writes it.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { provider, id } = self;
+        write!(formatter, "{}:{provider}:{}", id.source(), id.as_str())
+    }
+}
+
 fn is_name(text: &str, most: usize, first: fn(&u8) -> bool, rest: fn(u8) -> bool) -> bool {
     text.len() <= most && text.as_bytes().first().is_some_and(first) && text.bytes().all(rest)
 }
@@ -227,10 +310,10 @@ mod tests {
     #[test]
     fn reads_shorthands_as_environment_references() {
         for text in ["$TOKEN", "${TOKEN}", " $TOKEN "] {
-            let Ok(SecretInput::Ref(SecretRef::Env { provider, name })) = parse(text) else {
+            let Ok(SecretInput::Ref(reference)) = parse(text) else {
                 panic!("{text} is no reference");
             };
-            assert_eq!((provider.as_str(), name.as_str()), ("default", "TOKEN"));
+            assert_eq!(reference.to_string(), "env:default:TOKEN");
         }
     }
 
@@ -294,7 +377,7 @@ mod tests {
             (Exec, "/a", false),
             (Exec, "a b", false),
         ] {
-            assert_eq!(source.check_id(id).is_ok(), good, "{source:?} {id}");
+            assert_eq!(source.parse_id(id).is_ok(), good, "{source:?} {id}");
         }
     }
 

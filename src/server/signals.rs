@@ -1,7 +1,6 @@
-//! Signals and limits of the process.
+//! The signals that the process acts on.
 
 use super::ServerError;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The signals that stop the server.
@@ -11,26 +10,26 @@ pub struct StopSignals {
     interrupt: Signal,
 }
 
-/// Starts listening for SIGTERM and SIGINT, and keeps SIGHUP from killing.
+/// Starts listening for SIGTERM and SIGINT.
 ///
 /// # Errors
 /// [`ServerError::System`] where the system refuses a handler.
 pub fn stop_signals() -> Result<StopSignals, ServerError> {
-    let listen = |kind| {
-        signal(kind).map_err(|source| ServerError::System {
-            what: "listen for signals",
-            source,
-        })
-    };
-    let mut hangup = listen(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
-            tracing::warn!("reloading is not supported yet: restart to apply a new configuration");
-        }
-    });
     Ok(StopSignals {
         terminate: listen(SignalKind::terminate())?,
         interrupt: listen(SignalKind::interrupt())?,
+    })
+}
+
+/// Starts listening for SIGHUP, which kills otherwise.
+pub(super) fn hangup() -> Result<Signal, ServerError> {
+    listen(SignalKind::hangup())
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, ServerError> {
+    signal(kind).map_err(|source| ServerError::System {
+        what: "listen for signals",
+        source,
     })
 }
 
@@ -46,24 +45,5 @@ impl StopSignals {
     /// The next one: whoever sends it does not want to wait.
     pub async fn again(&mut self) -> &'static str {
         self.first().await
-    }
-}
-
-/// Each connection needs two descriptors. Takes what the system allows, and says
-/// so where that is too little.
-pub(super) fn raise_descriptor_limit(max_connections: usize) {
-    let wanted = max_connections as u64 * 2 + 256;
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return;
-    };
-    let target = wanted.min(hard);
-    if target > soft && setrlimit(Resource::RLIMIT_NOFILE, target, hard).is_err() {
-        tracing::warn!(soft, "the limit of open files can't be raised");
-    } else if target < wanted {
-        tracing::warn!(
-            limit = hard,
-            wanted,
-            "fewer open files are allowed than `limits.maxConnections` needs: raise LimitNOFILE"
-        );
     }
 }

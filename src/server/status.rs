@@ -1,36 +1,23 @@
 //! The body of `/status`: what an operator wants to know, and never a secret.
 
+use super::listeners::Addresses;
+use super::serving::Serving;
 use crate::admin::Health;
-use crate::snapshot::SecretState;
 use crate::telemetry::metrics::Metrics;
-use serde::Serialize;
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
-/// Where each listener is.
-#[derive(Debug, Serialize)]
-pub(super) struct Listeners {
-    pub(super) front: Vec<SocketAddr>,
-    pub(super) redirect: Option<SocketAddr>,
-    pub(super) admin: SocketAddr,
-    pub(super) probe: Option<SocketAddr>,
-}
 
 /// What the status is made from.
 pub(super) struct Facts {
     pub(super) commit: &'static str,
     pub(super) began: SystemTime,
     pub(super) began_instant: Instant,
-    pub(super) listeners: Listeners,
-    pub(super) secrets: Vec<SecretState>,
+    pub(super) listeners: Addresses,
+    pub(super) serving: Arc<Serving>,
     pub(super) health: Arc<Health>,
     pub(super) metrics: Arc<Metrics>,
 }
-
-/// The generation of the configuration: it is read once.
-pub(super) const GENERATION: u64 = 1;
 
 impl Facts {
     pub(super) fn render(&self) -> Value {
@@ -38,10 +25,9 @@ impl Facts {
             .began
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
-        json!({
+        let mut status = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "commit": self.commit,
-            "generation": GENERATION,
             "startedAt": began,
             "uptimeSeconds": self.began_instant.elapsed().as_secs(),
             "ready": self.health.is_ready(),
@@ -51,8 +37,8 @@ impl Facts {
             "connections": self.metrics.connections(),
             "websockets": self.metrics.websockets(),
             "listeners": self.listeners,
-            "secrets": self.secrets,
-            "lastReload": Value::Null,
-        })
+        });
+        self.serving.describe(&mut status);
+        status
     }
 }

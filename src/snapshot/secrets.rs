@@ -1,66 +1,209 @@
-//! Resolves the secrets of a configuration and keeps account of each.
+//! All secrets of a configuration, resolved at once, and the account of each.
 
 use super::BuildError;
-use crate::secrets::{Environment, Providers, SecretInput, SecretRef, SecretValue};
+use crate::config::{Activity, Config, Surface};
+use crate::secrets::{Environment, SecretInput, SecretRef, SecretValue};
 use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// What may be told of a secret.
+/// A configuration's secrets.
+#[derive(Debug)]
+pub struct Secrets {
+    values: BTreeMap<String, SecretValue>,
+    states: Vec<SecretState>,
+    errors: Vec<BuildError>,
+}
+
+/// What may be told of a secret: everything but its value.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretState {
     /// The config key that wants it.
-    surface: &'static str,
-    /// `plain` or `env`.
-    source: &'static str,
+    pub surface: String,
+    /// `plain`, `env`, `file` or `exec`.
+    pub source: &'static str,
     /// The provider's alias; none for a plain value.
-    provider: Option<String>,
-    /// The reference's id; never the value.
-    id: Option<String>,
+    pub provider: Option<String>,
+    /// The reference's id.
+    pub id: Option<String>,
+    /// What became of it.
+    pub state: State,
+    /// Why it has no value.
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    pub problem: Option<SecretProblem>,
 }
 
-/// Resolves one secret after the other.
-pub(super) struct Resolver<'a> {
-    providers: &'a Providers,
-    environment: Environment<'a>,
-    states: Vec<SecretState>,
+/// What became of a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum State {
+    /// It stands in the config itself.
+    Plain,
+    /// It was had from its provider.
+    Resolved,
+    /// It was not to be had.
+    Unresolved,
+    /// Nothing uses it, so nobody asked for it.
+    Inactive,
 }
 
-impl<'a> Resolver<'a> {
-    pub(super) fn new(providers: &'a Providers, environment: Environment<'a>) -> Self {
-        Self {
-            providers,
-            environment,
-            states: Vec::new(),
+/// Why a secret has no value.
+#[derive(Debug, Clone, Serialize)]
+pub struct SecretProblem {
+    /// A code for scripts.
+    pub code: &'static str,
+    /// What was got and what was expected, or why nobody asked.
+    pub message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// The gateway's word for a reference that nothing uses.
+pub const IGNORED_INACTIVE: &str = "SECRETS_REF_IGNORED_INACTIVE_SURFACE";
+
+impl State {
+    /// Every state.
+    pub const ALL: [Self; 4] = [
+        Self::Plain,
+        Self::Resolved,
+        Self::Unresolved,
+        Self::Inactive,
+    ];
+
+    /// As JSON and the metrics spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Resolved => "resolved",
+            Self::Unresolved => "unresolved",
+            Self::Inactive => "inactive",
         }
     }
+}
 
-    pub(super) fn resolve(
-        &mut self,
-        key: &'static str,
-        input: &SecretInput,
-    ) -> Result<SecretValue, BuildError> {
-        let value = self
-            .providers
-            .resolve(input, self.environment)
-            .map_err(|source| BuildError::Secret { key, source })?;
-        self.states.push(match input {
-            SecretInput::Plain(_) => SecretState {
-                surface: key,
-                source: "plain",
-                provider: None,
-                id: None,
-            },
-            SecretInput::Ref(SecretRef::Env { provider, name }) => SecretState {
-                surface: key,
-                source: "env",
-                provider: Some(provider.to_string()),
-                id: Some(name.as_str().to_owned()),
-            },
-        });
-        Ok(value)
+impl Secrets {
+    /// Resolves every secret that is in use. Blocks while files are read and
+    /// commands run, each within its own bounds.
+    #[must_use]
+    pub fn resolve(config: &Config, environment: Environment<'_>) -> Self {
+        let surfaces = config.surfaces();
+        let references: BTreeSet<SecretRef> = surfaces
+            .iter()
+            .filter_map(|surface| surface.to_resolve().cloned())
+            .collect();
+        let resolved = config.secrets.resolve(&references, environment);
+        let mut secrets = Self {
+            values: BTreeMap::new(),
+            states: Vec::new(),
+            errors: Vec::new(),
+        };
+        for surface in surfaces {
+            let Surface {
+                key,
+                input,
+                activity,
+            } = surface;
+            let value = match input {
+                SecretInput::Plain(value) => Ok(value),
+                SecretInput::Ref(reference) => match resolved.get(reference) {
+                    Some(Ok(value)) => Ok(value),
+                    Some(Err(error)) => Err(error),
+                    // It wasn't asked for.
+                    None => {
+                        secrets
+                            .states
+                            .push(SecretState::of(&key, input, activity, None));
+                        continue;
+                    }
+                },
+            };
+            let problem = value.err().map(|error| SecretProblem {
+                code: error.code(),
+                message: error.to_string(),
+                remedy: Some(error.remedy()),
+            });
+            secrets
+                .states
+                .push(SecretState::of(&key, input, activity, problem));
+            match (value, input) {
+                (Ok(value), _) if activity == Activity::Active => {
+                    secrets.values.insert(key, value.clone());
+                }
+                (Err(error), SecretInput::Ref(reference)) => {
+                    secrets.errors.push(BuildError::Secret {
+                        key,
+                        reference: reference.clone(),
+                        source: error.clone(),
+                    });
+                }
+                _ => {}
+            }
+        }
+        secrets
     }
 
-    pub(super) fn into_states(self) -> Vec<SecretState> {
-        self.states
+    /// The account of each secret, in the order of [`Config::surfaces`].
+    #[must_use]
+    pub fn states(&self) -> &[SecretState] {
+        &self.states
+    }
+
+    /// Whether every secret in use has its value.
+    #[must_use]
+    pub fn are_whole(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    /// Whether the system keeps all of them out of swap.
+    pub(super) fn are_locked(&self) -> bool {
+        self.values.values().all(SecretValue::is_locked)
+    }
+
+    /// The value for a config key; none where it has none, or was not to be had.
+    pub(super) fn value(&self, key: &str) -> Option<&SecretValue> {
+        self.values.get(key)
+    }
+
+    /// What was not to be had, and the account of all.
+    pub(super) fn into_parts(self) -> (Vec<BuildError>, Vec<SecretState>) {
+        (self.errors, self.states)
+    }
+}
+
+impl SecretState {
+    fn of(
+        key: &str,
+        input: &SecretInput,
+        activity: Activity,
+        problem: Option<SecretProblem>,
+    ) -> Self {
+        let idle = match activity {
+            Activity::Active => None,
+            Activity::Inactive(reason) => Some(SecretProblem {
+                code: IGNORED_INACTIVE,
+                message: format!("nothing uses it: {reason}"),
+                remedy: None,
+            }),
+        };
+        let state = match (input, activity, &problem) {
+            (_, Activity::Inactive(_), _) => State::Inactive,
+            (_, Activity::Active, Some(_)) => State::Unresolved,
+            (SecretInput::Plain(_), Activity::Active, None) => State::Plain,
+            (SecretInput::Ref(_), Activity::Active, None) => State::Resolved,
+        };
+        let reference = match input {
+            SecretInput::Plain(_) => None,
+            SecretInput::Ref(reference) => Some(reference),
+        };
+        Self {
+            surface: key.to_owned(),
+            source: reference.map_or("plain", |reference| reference.id.source().as_str()),
+            provider: reference.map(|reference| reference.provider.to_string()),
+            id: reference.map(|reference| reference.id.as_str().to_owned()),
+            state,
+            problem: problem.or(idle),
+        }
     }
 }

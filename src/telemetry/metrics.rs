@@ -53,6 +53,7 @@ pub struct Metrics {
     config_generation: IntGauge,
     reload_success: IntGauge,
     reload_timestamp: IntGauge,
+    secret_refs: IntGaugeVec,
     certificate_expiry: OnceLock<IntGauge>,
 }
 
@@ -109,7 +110,17 @@ impl Metrics {
             reload_timestamp: gauge(
                 &registry,
                 "portcullis_reload_timestamp_seconds",
-                "Unix time of the last load of the configuration.",
+                "Unix time at which the configuration in force was loaded.",
+            ),
+            secret_refs: register(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "portcullis_secret_refs",
+                        "References to secrets in the configuration, by what became of them.",
+                    ),
+                    &["state"],
+                ),
             ),
             certificate_expiry: OnceLock::new(),
             registry,
@@ -152,6 +163,18 @@ impl Metrics {
     /// WebSockets open now.
     pub fn websockets(&self) -> u64 {
         self.websockets.get().try_into().unwrap_or(0)
+    }
+
+    /// Records that a configuration was refused: the one in force stays.
+    pub fn reload_failed(&self) {
+        self.reload_success.set(0);
+    }
+
+    /// Sets how many references to secrets are in `state`.
+    pub fn secret_refs(&self, state: &'static str, count: usize) {
+        self.secret_refs
+            .with_label_values(&[state])
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Records that a configuration took force.

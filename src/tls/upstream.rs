@@ -1,35 +1,37 @@
 //! Our side of TLS towards the upstream.
 
-use super::{TlsError, certificates};
+use super::TlsError;
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::ServerName;
-use std::path::Path;
+use rustls_pki_types::{CertificateDer, ServerName};
 use std::sync::Arc;
 
 /// Which authorities may vouch for the upstream.
-#[derive(Debug, Clone, Copy)]
-pub enum UpstreamTrust<'a> {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpstreamTrust {
     /// The public web's authorities.
     PublicRoots,
-    /// Those of this PEM file alone (`upstream.caFile`).
-    CaFile(&'a Path),
+    /// These alone (`upstream.caFile`).
+    Authorities(Vec<CertificateDer<'static>>),
 }
 
 /// Builds the settings of connections to an `https` upstream: TLS 1.2 and 1.3,
 /// http/1.1 by ALPN, the certificate and its name always verified.
 ///
 /// # Errors
-/// [`TlsError`] where the CA file is missing, empty or malformed.
-pub fn client_config(trust: UpstreamTrust<'_>) -> Result<Arc<ClientConfig>, TlsError> {
+/// [`TlsError`] where one of the authorities is malformed; `origin` is where they
+/// came from.
+pub fn client_config(trust: &UpstreamTrust, origin: &str) -> Result<Arc<ClientConfig>, TlsError> {
     let mut roots = RootCertStore::empty();
     match trust {
         UpstreamTrust::PublicRoots => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        UpstreamTrust::CaFile(path) => {
-            for authority in certificates(path)? {
-                roots.add(authority).map_err(|error| TlsError::Malformed {
-                    origin: path.display().to_string(),
-                    reason: error.to_string(),
-                })?;
+        UpstreamTrust::Authorities(authorities) => {
+            for authority in authorities {
+                roots
+                    .add(authority.clone())
+                    .map_err(|error| TlsError::Malformed {
+                        origin: origin.to_owned(),
+                        reason: error.to_string(),
+                    })?;
             }
         }
     }

@@ -22,7 +22,10 @@ fn paths(table: &DeTable<'_>, parent: &str, out: &mut BTreeSet<String>) {
     for (key, value) in table {
         let anyone = matches!(
             parent,
-            "secrets.providers" | "gateway.auth.trustedProxy.scopeCeilings"
+            "secrets.providers"
+                | "models.providers"
+                | "auth.order"
+                | "gateway.auth.trustedProxy.scopeCeilings"
         );
         let name = if anyone { "*" } else { key.get_ref() };
         let path = if parent.is_empty() {

@@ -1,0 +1,202 @@
+//! Opens a secret file and reads it. What is checked is the opened descriptor:
+//! a name that means another file a moment later gains nothing.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::libc::{O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK};
+use nix::unistd::geteuid;
+use zeroize::Zeroizing;
+
+use super::super::buffer::SecretBuffer;
+use super::{Custody, Exposure, FileError};
+
+/// How often a mounted volume may be swapped under us before we give up.
+const SWAPS: usize = 5;
+/// The entry that a Kubernetes volume has at its top, and swaps on an update.
+const VOLUME_DATA: &str = "..data";
+/// Room for one read.
+const CHUNK: usize = 16 * 1024;
+
+pub(super) fn read(
+    path: &Path,
+    custody: Custody,
+    max_bytes: u64,
+) -> Result<SecretBuffer, FileError> {
+    let at = |source| FileError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let unfit = |problem| FileError::Unsafe {
+        path: path.to_owned(),
+        problem,
+    };
+    let file = match custody {
+        Custody::Own => open(path).map_err(|error| match error.raw_os_error() {
+            Some(nix::libc::ELOOP) => unfit(Exposure::Symlink),
+            _ => at(error),
+        })?,
+        Custody::MountedVolume => open_mounted(path, &at)?.ok_or(unfit(Exposure::OutsideMount))?,
+    };
+    let facts = file.metadata().map_err(at)?;
+    if !facts.is_file() {
+        return Err(unfit(Exposure::NotRegular));
+    }
+    check(
+        &Facts {
+            links: facts.nlink(),
+            owner: facts.uid(),
+            mode: facts.mode() & 0o7777,
+        },
+        custody,
+        geteuid().as_raw(),
+    )
+    .map_err(unfit)?;
+    read_at_most(file, max_bytes)
+        .map_err(at)?
+        .ok_or(unfit(Exposure::TooLarge(max_bytes)))
+}
+
+/// Opens without following a last symlink, and without waiting for a pipe's writer.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+        .open(path)
+}
+
+/// Opens what the mount's own symlinks lead to; `None` where they lead elsewhere.
+fn open_mounted(
+    path: &Path,
+    at: &dyn Fn(io::Error) -> FileError,
+) -> Result<Option<File>, FileError> {
+    let mount = mount_of(path);
+    let mut swaps = 0;
+    loop {
+        let attempt = resolve_inside(path, &mount).and_then(|inside| match inside {
+            Some(target) => open(&target).map(Some),
+            None => Ok(None),
+        });
+        match attempt {
+            Ok(opened) => return Ok(opened),
+            // The old data went between looking and opening: the new is in place.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && swaps < SWAPS => swaps += 1,
+            Err(error) => return Err(at(error)),
+        }
+    }
+}
+
+/// The nearest folder above that holds a volume's `..data`, else the file's own.
+fn mount_of(path: &Path) -> PathBuf {
+    let is_volume = |folder: &&Path| folder.join(VOLUME_DATA).symlink_metadata().is_ok();
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let mount = parent.ancestors().find(is_volume).unwrap_or(parent);
+    // A bare file name has an empty parent.
+    match mount.as_os_str().is_empty() {
+        true => PathBuf::from("."),
+        false => mount.to_owned(),
+    }
+}
+
+fn resolve_inside(path: &Path, mount: &Path) -> io::Result<Option<PathBuf>> {
+    let target = path.canonicalize()?;
+    let mount = mount.canonicalize()?;
+    Ok(target.starts_with(&mount).then_some(target))
+}
+
+struct Facts {
+    links: u64,
+    owner: u32,
+    mode: u32,
+}
+
+fn check(facts: &Facts, custody: Custody, user: u32) -> Result<(), Exposure> {
+    let &Facts { links, owner, mode } = facts;
+    if links != 1 {
+        return Err(Exposure::HardLinks(links));
+    }
+    let (is_owner, owners, forbidden, modes) = match custody {
+        Custody::Own => (
+            owner == user,
+            "the user that Portcullis runs as",
+            0o077,
+            "no permission for group and others, such as 0600",
+        ),
+        Custody::MountedVolume => (
+            owner == user || owner == 0,
+            "root, or the user that Portcullis runs as",
+            0o022,
+            "group and others not to write, such as 0440",
+        ),
+    };
+    if !is_owner {
+        return Err(Exposure::Owner {
+            got: owner,
+            expected: owners,
+        });
+    }
+    if mode & forbidden != 0 {
+        return Err(Exposure::Mode {
+            got: mode,
+            expected: modes,
+        });
+    }
+    Ok(())
+}
+
+/// The content; `None` where there is more than `max_bytes` of it, whatever size
+/// the system told.
+fn read_at_most(mut file: File, max_bytes: u64) -> io::Result<Option<SecretBuffer>> {
+    let mut content = SecretBuffer::new();
+    let mut chunk = Zeroizing::new(vec![0; CHUNK]);
+    loop {
+        match file.read(&mut chunk) {
+            Ok(0) => return Ok(Some(content)),
+            Ok(count) => content.extend(&chunk[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if content.len() as u64 > max_bytes {
+            return Ok(None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_custody_has_its_own_owners_and_modes() {
+        const ME: u32 = 1000;
+        use Custody::{MountedVolume, Own};
+        for (custody, links, owner, mode, fit) in [
+            (Own, 1, ME, 0o600, true),
+            (Own, 1, ME, 0o400, true),
+            (Own, 1, ME, 0o700, true),
+            (Own, 1, ME, 0o640, false),
+            (Own, 1, ME, 0o604, false),
+            (Own, 1, ME, 0o601, false),
+            (Own, 1, 0, 0o600, false),
+            (Own, 1, 1001, 0o600, false),
+            (Own, 2, ME, 0o600, false),
+            (Own, 0, ME, 0o600, false),
+            (MountedVolume, 1, ME, 0o400, true),
+            (MountedVolume, 1, 0, 0o440, true),
+            (MountedVolume, 1, 0, 0o644, true),
+            (MountedVolume, 1, 0, 0o664, false),
+            (MountedVolume, 1, 0, 0o646, false),
+            (MountedVolume, 1, 1001, 0o444, false),
+            (MountedVolume, 2, 0, 0o440, false),
+        ] {
+            let facts = Facts { links, owner, mode };
+            assert_eq!(
+                check(&facts, custody, ME).is_ok(),
+                fit,
+                "{custody:?} {links} {owner} {mode:o}"
+            );
+        }
+    }
+}

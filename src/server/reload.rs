@@ -1,0 +1,243 @@
+//! Reloading: the configuration, its secrets and its TLS are built anew as one and
+//! swapped at once, or nothing changes.
+
+use super::files::Files;
+use super::serving::{Serving, Trigger};
+use crate::admin::{ReloadOutcome, ReloadProblem, ReloadRequest};
+use crate::config::{self, Config, Parsed, Problem};
+use crate::proxy::FrontDoor;
+use crate::secrets::Environment;
+use crate::snapshot::{BuildError, Snapshot, watched_files};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::Signal;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
+
+/// How soon a change of files that failed is tried again, and how far that grows:
+/// nobody may be there to ask for it, and a certificate ends all the same.
+const FIRST_RETRY: Duration = Duration::from_secs(10);
+const LAST_RETRY: Duration = Duration::from_secs(300);
+
+/// Builds and swaps.
+pub(super) struct Reloader {
+    pub(super) path: PathBuf,
+    pub(super) environment: Environment<'static>,
+    pub(super) door: Arc<FrontDoor>,
+    pub(super) serving: Arc<Serving>,
+    /// What the process began with.
+    pub(super) started: Arc<Config>,
+    /// What is in force.
+    pub(super) current: Arc<Config>,
+    /// What the files looked like before the last build read them.
+    pub(super) files: Files,
+}
+
+/// What came of building a configuration anew.
+struct Attempt {
+    files: Files,
+    built: Result<Built, Failure>,
+}
+
+struct Built {
+    config: Config,
+    snapshot: Snapshot,
+    restart_required: Vec<&'static str>,
+}
+
+#[derive(Default)]
+struct Failure {
+    problems: Vec<ReloadProblem>,
+    /// References without a value.
+    unresolved: usize,
+}
+
+impl Reloader {
+    /// Reloads whenever it is asked to, for ever.
+    pub(super) async fn run(
+        mut self,
+        mut requests: UnboundedReceiver<ReloadRequest>,
+        mut hangup: Signal,
+    ) {
+        let mut retry: Option<(Instant, Duration)> = None;
+        loop {
+            let (trigger, first) = tokio::select! {
+                biased;
+                Some(request) = requests.recv() => (Trigger::Request, Some(request)),
+                Some(()) = hangup.recv() => (Trigger::Hangup, None),
+                () = due(retry) => (Trigger::Retry, None),
+                _ = self.files.changed() => (Trigger::Files, None),
+            };
+            // Whoever asks from here on wants a build that begins later.
+            let mut waiting: Vec<ReloadRequest> = first.into_iter().collect();
+            while let Ok(request) = requests.try_recv() {
+                waiting.push(request);
+            }
+            let outcome = self.reload(&trigger).await;
+            retry = match (&outcome, trigger) {
+                (Err(_), Trigger::Files) => Some((Instant::now() + FIRST_RETRY, FIRST_RETRY)),
+                (Err(_), Trigger::Retry) => {
+                    let last = retry.map_or(FIRST_RETRY, |(_, last)| last);
+                    let next = (last * 2).min(LAST_RETRY);
+                    Some((Instant::now() + next, next))
+                }
+                // Somebody is there, and reads what is wrong.
+                (Err(_), Trigger::Hangup | Trigger::Request) | (Ok(_), _) => None,
+            };
+            for request in waiting {
+                // Who has gone meanwhile finds the outcome in the status.
+                let _ = request.answer.send(outcome.clone());
+            }
+        }
+    }
+
+    async fn reload(&mut self, trigger: &Trigger) -> ReloadOutcome {
+        let (path, environment) = (self.path.clone(), self.environment);
+        let (started, current) = (self.started.clone(), self.current.clone());
+        let (files, serving) = (self.files.clone(), self.door.snapshot());
+        let attempt = tokio::task::spawn_blocking(move || {
+            attempt(&path, environment, &started, &current, &files, &serving)
+        });
+        let Ok(Attempt { files, built }) = attempt.await else {
+            let problem = ReloadProblem {
+                message: "building the configuration ended in a panic: see the log".to_owned(),
+                ..ReloadProblem::default()
+            };
+            return self.serving.kept(trigger, vec![problem], 0);
+        };
+        self.files = files;
+        match built {
+            Ok(Built {
+                config,
+                snapshot,
+                restart_required,
+            }) => {
+                self.current = Arc::new(config);
+                let snapshot = Arc::new(snapshot);
+                self.door.replace(snapshot.clone());
+                self.serving.replaced(trigger, &snapshot, restart_required)
+            }
+            Err(Failure {
+                problems,
+                unresolved,
+            }) => self.serving.kept(trigger, problems, unresolved),
+        }
+    }
+}
+
+async fn due(retry: Option<(Instant, Duration)>) {
+    match retry {
+        Some((at, _)) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn attempt(
+    path: &Path,
+    environment: Environment<'_>,
+    started: &Config,
+    current: &Config,
+    files: &Files,
+    serving: &Snapshot,
+) -> Attempt {
+    let read = read(path);
+    let wanted = read
+        .as_ref()
+        .map(|config| watched_files(config, environment))
+        .unwrap_or_default();
+    // Looked at before they are read: what changes in between is seen as changed.
+    let files = match &read {
+        // A file that only the configuration in force uses still matters if the new
+        // one is refused, and no more if it isn't.
+        Ok(_) => Files::look(files.paths().chain(wanted.iter().cloned())),
+        Err(_) => Files::look(files.paths()),
+    };
+    let built = read.and_then(|config| build(config, path, environment, started, current, serving));
+    let files = match built {
+        Ok(_) => files.only(&wanted),
+        Err(_) => files,
+    };
+    Attempt { files, built }
+}
+
+fn read(path: &Path) -> Result<Config, Failure> {
+    let located = |problem: &Problem| ReloadProblem {
+        file: Some(path.to_owned()),
+        line: Some(problem.line),
+        column: Some(problem.column),
+        key: (!problem.key.is_empty()).then(|| problem.key.clone()),
+        code: None,
+        message: problem.message.clone(),
+    };
+    let failed = |problems| Failure {
+        problems,
+        unresolved: 0,
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        failed(vec![ReloadProblem {
+            file: Some(path.to_owned()),
+            message: error.to_string(),
+            ..ReloadProblem::default()
+        }])
+    })?;
+    match config::parse(&text) {
+        Ok(Parsed { config, warnings }) => {
+            for warning in &warnings {
+                tracing::warn!(config.warning = %warning.with_file(path), "the configuration has a warning");
+            }
+            Ok(config)
+        }
+        Err(problems) => Err(failed(problems.iter().map(located).collect())),
+    }
+}
+
+fn build(
+    config: Config,
+    path: &Path,
+    environment: Environment<'_>,
+    started: &Config,
+    current: &Config,
+    serving: &Snapshot,
+) -> Result<Built, Failure> {
+    let changes = current.changes(started, &config);
+    let mut problems: Vec<ReloadProblem> = changes
+        .refused
+        .iter()
+        .map(|refusal| ReloadProblem {
+            file: Some(path.to_owned()),
+            key: Some(refusal.key.to_owned()),
+            message: refusal.to_string(),
+            ..ReloadProblem::default()
+        })
+        .collect();
+    match Snapshot::build(&config, environment, Some(serving)) {
+        Ok(snapshot) if problems.is_empty() => Ok(Built {
+            config,
+            snapshot,
+            restart_required: changes.restart_required,
+        }),
+        Ok(_) => Err(Failure {
+            problems,
+            unresolved: 0,
+        }),
+        Err(errors) => {
+            problems.extend(errors.iter().map(|error| failed_build(error, path)));
+            let unresolved = errors.iter().filter(|error| error.code().is_some()).count();
+            Err(Failure {
+                problems,
+                unresolved,
+            })
+        }
+    }
+}
+
+fn failed_build(error: &BuildError, path: &Path) -> ReloadProblem {
+    ReloadProblem {
+        file: Some(path.to_owned()),
+        key: Some(error.key().to_owned()),
+        code: error.code(),
+        message: error.to_string(),
+        ..ReloadProblem::default()
+    }
+}

@@ -1,0 +1,83 @@
+//! Why a valid configuration can't be put to use.
+
+use crate::config::UsersFileError;
+use crate::secrets::{SecretError, SecretRef};
+use crate::snapshot::TokenError;
+use crate::tls::TlsError;
+use std::path::PathBuf;
+
+/// Why a valid configuration can't be put to use.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Certificates, keys or authorities.
+    #[error("{key}: {source}")]
+    Tls {
+        /// The config key.
+        key: &'static str,
+        /// What is wrong.
+        #[source]
+        source: TlsError,
+    },
+    /// A secret has no value.
+    #[error("{key}: {reference}: {source} ({code}): {remedy}", code = source.code(), remedy = source.remedy())]
+    Secret {
+        /// The config key.
+        key: String,
+        /// Where the secret should be.
+        reference: SecretRef,
+        /// Why it isn't.
+        #[source]
+        source: SecretError,
+    },
+    /// A secret can't be sent in a header.
+    #[error("{key}: the secret holds characters that no header may")]
+    Unsendable {
+        /// The config key.
+        key: &'static str,
+    },
+    /// `admin.token` is no token.
+    #[error("admin.token: {0}")]
+    Token(#[source] TokenError),
+    /// The users file can't be read.
+    #[error("gateway.auth.trustedProxy.allowUsersFile: {path}: {source}", path = path.display())]
+    UnreadableUsers {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The users file holds no list of users.
+    #[error("gateway.auth.trustedProxy.allowUsersFile: {path}: {source}", path = path.display())]
+    Users {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: UsersFileError,
+    },
+}
+
+impl BuildError {
+    /// The config key that it is about.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Tls { key, .. } | Self::Unsendable { key } => key,
+            Self::Secret { key, .. } => key,
+            Self::Token(_) => crate::config::ADMIN_TOKEN,
+            Self::UnreadableUsers { .. } | Self::Users { .. } => {
+                "gateway.auth.trustedProxy.allowUsersFile"
+            }
+        }
+    }
+
+    /// The gateway's code for it, where it has one.
+    #[must_use]
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Secret { source, .. } => Some(source.code()),
+            _ => None,
+        }
+    }
+}
