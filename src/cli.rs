@@ -3,6 +3,7 @@
 
 mod check;
 mod completions;
+mod config;
 mod config_file;
 mod demo;
 mod explain;
@@ -84,6 +85,8 @@ enum Command {
     Check(check::Arguments),
     /// Say what would become of one request, and why, without any network
     Explain(explain::Arguments),
+    /// Write a configuration
+    Config(config::Arguments),
     /// Print a shell's completion script
     Completions(completions::Arguments),
     /// Print the man page
@@ -106,6 +109,7 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments, verbosity),
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man => completions::man(),
     }

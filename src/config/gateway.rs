@@ -208,7 +208,7 @@ fn read_http(section: &Section<'_>, walk: &mut Walk<'_>, tls: bool) -> Option<St
 }
 
 /// RFC 6797 §6.1: directives, `max-age` among them exactly once.
-fn is_hsts(text: &str) -> bool {
+pub(super) fn is_hsts(text: &str) -> bool {
     let max_ages: Vec<bool> = text
         .split(';')
         .filter_map(|directive| directive.split_once('='))

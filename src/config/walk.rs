@@ -136,6 +136,11 @@ impl Place {
         }
     }
 
+    /// The path as a person reads it, empty for the document itself.
+    pub(super) fn shown(&self) -> &str {
+        &self.shown
+    }
+
     /// Somewhere in the text, under no key.
     pub(super) fn at(at: usize) -> Self {
         Self {

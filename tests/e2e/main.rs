@@ -10,6 +10,7 @@ mod cli;
 mod client;
 mod denials;
 mod forwarding;
+mod import;
 mod lifecycle;
 mod limits;
 mod protocol;
