@@ -34,7 +34,7 @@ pub(super) fn read(value: &Value) -> Result<toml::Value, &'static str> {
             let kind = SecretSource::parse(source).ok_or(NO_REFERENCE)?;
             // The grammar of a file's id allows nearly anything.
             if ProviderName::parse(provider).is_err()
-                || kind.check_id(id).is_err()
+                || kind.parse_id(id).is_err()
                 || id.chars().any(char::is_control)
             {
                 return Err(NO_REFERENCE);
