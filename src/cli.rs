@@ -9,6 +9,7 @@ mod demo;
 mod explain;
 mod output;
 mod run;
+mod secrets;
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -87,6 +88,9 @@ enum Command {
     Explain(explain::Arguments),
     /// Write a configuration
     Config(config::Arguments),
+    /// List, resolve and reload the configuration's secrets
+    #[command(subcommand)]
+    Secrets(secrets::Command),
     /// Print a shell's completion script
     Completions(completions::Arguments),
     /// Print the man page
@@ -110,6 +114,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
+        Command::Secrets(command) => secrets::run(&command),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man => completions::man(),
     }

@@ -42,6 +42,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
+/// Everything that the start would do, short of listening.
 fn resolve(loaded: &Loaded) -> Vec<BuildError> {
     match Snapshot::build(&loaded.config, &env::process, None) {
         Ok(_) => Vec::new(),

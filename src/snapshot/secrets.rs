@@ -2,7 +2,7 @@
 
 use super::BuildError;
 use crate::config::{Activity, Config, Surface};
-use crate::secrets::{Environment, SecretInput, SecretRef, SecretValue};
+use crate::secrets::{Environment, SecretError, SecretInput, SecretRef, SecretValue};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -105,33 +105,23 @@ impl Secrets {
                 input,
                 activity,
             } = surface;
-            let value = match input {
-                SecretInput::Plain(value) => Ok(value),
-                SecretInput::Ref(reference) => match resolved.get(reference) {
-                    Some(Ok(value)) => Ok(value),
-                    Some(Err(error)) => Err(error),
-                    // It wasn't asked for.
-                    None => {
-                        secrets
-                            .states
-                            .push(SecretState::of(&key, input, activity, None));
-                        continue;
-                    }
-                },
+            let value = match (activity, input) {
+                // Whatever another surface made of the same reference.
+                (Activity::Inactive(_), _) => None,
+                (Activity::Active, SecretInput::Plain(value)) => Some(Ok(value)),
+                (Activity::Active, SecretInput::Ref(reference)) => {
+                    resolved.get(reference).map(Result::as_ref)
+                }
             };
-            let problem = value.err().map(|error| SecretProblem {
-                code: error.code(),
-                message: error.to_string(),
-                remedy: Some(error.remedy()),
-            });
+            let error = value.and_then(Result::err);
             secrets
                 .states
-                .push(SecretState::of(&key, input, activity, problem));
+                .push(SecretState::of(&key, input, activity, error));
             match (value, input) {
-                (Ok(value), _) if activity == Activity::Active => {
+                (Some(Ok(value)), _) => {
                     secrets.values.insert(key, value.clone());
                 }
-                (Err(error), SecretInput::Ref(reference)) => {
+                (Some(Err(error)), SecretInput::Ref(reference)) => {
                     secrets.errors.push(BuildError::Secret {
                         key,
                         reference: reference.clone(),
@@ -173,21 +163,20 @@ impl Secrets {
 }
 
 impl SecretState {
-    fn of(
-        key: &str,
-        input: &SecretInput,
-        activity: Activity,
-        problem: Option<SecretProblem>,
-    ) -> Self {
-        let idle = match activity {
-            Activity::Active => None,
-            Activity::Inactive(reason) => Some(SecretProblem {
+    fn of(key: &str, input: &SecretInput, activity: Activity, error: Option<&SecretError>) -> Self {
+        let problem = match (activity, error) {
+            (Activity::Inactive(reason), _) => Some(SecretProblem {
                 code: IGNORED_INACTIVE,
                 message: format!("nothing uses it: {reason}"),
                 remedy: None,
             }),
+            (Activity::Active, error) => error.map(|error| SecretProblem {
+                code: error.code(),
+                message: error.to_string(),
+                remedy: Some(error.remedy()),
+            }),
         };
-        let state = match (input, activity, &problem) {
+        let state = match (input, activity, error) {
             (_, Activity::Inactive(_), _) => State::Inactive,
             (_, Activity::Active, Some(_)) => State::Unresolved,
             (SecretInput::Plain(_), Activity::Active, None) => State::Plain,
@@ -203,7 +192,7 @@ impl SecretState {
             provider: reference.map(|reference| reference.provider.to_string()),
             id: reference.map(|reference| reference.id.as_str().to_owned()),
             state,
-            problem: problem.or(idle),
+            problem,
         }
     }
 }

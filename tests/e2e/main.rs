@@ -15,6 +15,8 @@ mod lifecycle;
 mod limits;
 mod protocol;
 mod recorder;
+mod reload;
+mod secrets;
 mod sidecar;
 mod streaming;
 mod tls;

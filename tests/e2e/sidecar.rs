@@ -3,7 +3,7 @@
 use crate::client::Connection;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
@@ -20,6 +20,8 @@ pub(crate) struct Setup {
     sections: String,
     listen: String,
     upstream: String,
+    admin: String,
+    environment: Vec<(String, String)>,
     is_tls: bool,
 }
 
@@ -61,6 +63,8 @@ impl Setup {
             sections: String::new(),
             listen: "address = \"127.0.0.1:0\"".to_owned(),
             upstream: String::new(),
+            admin: String::new(),
+            environment: Vec::new(),
             is_tls: false,
         }
     }
@@ -90,6 +94,18 @@ impl Setup {
         self
     }
 
+    /// Further `[admin]` keys.
+    pub(crate) fn admin(mut self, toml: &str) -> Self {
+        self.admin = toml.to_owned();
+        self
+    }
+
+    /// A variable of its environment.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// TLS with a certificate for `claw.example.com` and 127.0.0.1.
     pub(crate) fn tls(mut self) -> Self {
         self.is_tls = true;
@@ -106,14 +122,15 @@ impl Setup {
         };
         let config = format!(
             "[listen]\n{}\n[upstream]\nurl = \"{upstream}\"\n{}\n[gateway]\n{}\n{tls}\n\
-             [admin]\naddress = \"127.0.0.1:0\"\n{}\n",
-            self.listen, self.upstream, self.gateway, self.sections
+             [admin]\naddress = \"127.0.0.1:0\"\n{}\n{}\n",
+            self.listen, self.upstream, self.gateway, self.admin, self.sections
         );
         let path = folder.path().join("portcullis.toml");
         std::fs::write(&path, config).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
             .args(["run", "--config"])
             .arg(&path)
+            .envs(self.environment)
             .stderr(Stdio::piped())
             .stdin(Stdio::null())
             .spawn()
@@ -198,8 +215,23 @@ impl Sidecar {
     }
 
     /// The certificate that it serves with.
-    pub(crate) fn certificate(&self) -> std::path::PathBuf {
+    pub(crate) fn certificate(&self) -> PathBuf {
         self.folder.path().join("cert.pem")
+    }
+
+    /// Its configuration file.
+    pub(crate) fn config_path(&self) -> PathBuf {
+        self.folder.path().join("portcullis.toml")
+    }
+
+    /// What is in it.
+    pub(crate) fn config(&self) -> String {
+        std::fs::read_to_string(self.config_path()).unwrap()
+    }
+
+    /// Changes it.
+    pub(crate) fn edit(&self, change: impl FnOnce(&str) -> String) {
+        std::fs::write(self.config_path(), change(&self.config())).unwrap();
     }
 
     /// Its process.

@@ -1,0 +1,35 @@
+//! `portcullis secrets`: which secrets the configuration names, whether they can be
+//! had, and how the running process takes up new ones.
+
+mod list;
+mod reload;
+
+use super::{EXIT_FAILURE, output};
+use crate::server;
+use clap::Subcommand;
+use std::process::ExitCode;
+
+/// Subcommands of `secrets`.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show every secret: where it is used, where it comes from, whether it was had;
+    /// never its value
+    List(list::Arguments),
+    /// Resolve every secret that is in use, and say why one can't be had
+    Resolve(list::Arguments),
+    /// Have the running process read its configuration and secrets again
+    Reload(reload::Arguments),
+}
+
+pub(super) fn run(command: &Command) -> ExitCode {
+    // Secrets are in this process, too.
+    if let Err(error) = server::seal() {
+        output::complain(format_args!("portcullis: {}", super::chain(&error)));
+        return EXIT_FAILURE.into();
+    }
+    match command {
+        Command::List(arguments) => list::run(arguments, list::Purpose::Show),
+        Command::Resolve(arguments) => list::run(arguments, list::Purpose::Prove),
+        Command::Reload(arguments) => reload::run(arguments),
+    }
+}

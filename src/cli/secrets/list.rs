@@ -1,0 +1,95 @@
+//! `portcullis secrets list` and `resolve`: the account of every secret.
+
+use super::super::config_file::load;
+use super::super::output::{self, Style};
+use super::super::{ConfigPath, EXIT_USAGE};
+use crate::secrets::env;
+use crate::snapshot::{SecretState, Secrets, State};
+use clap::Args;
+use serde_json::json;
+use std::process::ExitCode;
+
+/// Arguments of `list` and `resolve`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Arguments {
+    #[command(flatten)]
+    config: ConfigPath,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the account is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To be looked at.
+    Show,
+    /// To fail where a secret in use has no value.
+    Prove,
+}
+
+pub(super) fn run(arguments: &Arguments, purpose: Purpose) -> ExitCode {
+    let loaded = match load(&arguments.config) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            error.complain();
+            return EXIT_USAGE.into();
+        }
+    };
+    let secrets = Secrets::resolve(&loaded.config, &env::process);
+    let written = if arguments.json {
+        output::line(json!({ "ok": secrets.are_whole(), "secrets": secrets.states() }))
+    } else {
+        output::raw(table(secrets.states(), Style::for_stdout()).as_bytes())
+    };
+    let code = if purpose == Purpose::Prove && !secrets.are_whole() {
+        EXIT_USAGE.into()
+    } else {
+        ExitCode::SUCCESS
+    };
+    output::finish(written, code)
+}
+
+/// A line for each secret, and what is to be said of it below.
+fn table(states: &[SecretState], style: Style) -> String {
+    if states.is_empty() {
+        return "the configuration names no secret\n".to_owned();
+    }
+    let surface_width = width(states, |state| &state.surface);
+    let origins: Vec<String> = states.iter().map(origin).collect();
+    let origin_width = origins.iter().map(String::len).max().unwrap_or_default();
+    let mut text = String::new();
+    for (state, origin) in states.iter().zip(&origins) {
+        let word = state.state.as_str();
+        let word = match state.state {
+            State::Resolved => style.green(word),
+            State::Unresolved => style.red(word),
+            State::Plain | State::Inactive => style.dim(word),
+        };
+        text.push_str(&format!(
+            "{:surface_width$}  {origin:origin_width$}  {word}\n",
+            state.surface
+        ));
+        let Some(problem) = &state.problem else {
+            continue;
+        };
+        text.push_str(&format!("    {}: {}\n", problem.code, problem.message));
+        if let Some(remedy) = &problem.remedy {
+            text.push_str(&format!("    do: {remedy}\n"));
+        }
+    }
+    text
+}
+
+fn width(states: &[SecretState], of: impl Fn(&SecretState) -> &String) -> usize {
+    let widths = states.iter().map(|state| of(state).len());
+    widths.max().unwrap_or_default()
+}
+
+/// `source:provider:id`, or that it stands in the configuration.
+fn origin(state: &SecretState) -> String {
+    match (&state.provider, &state.id) {
+        (Some(provider), Some(id)) => format!("{}:{provider}:{id}", state.source),
+        _ => "in the configuration".to_owned(),
+    }
+}

@@ -1,0 +1,224 @@
+//! `portcullis secrets reload`: asks the running process over its admin listener.
+
+use super::super::config_file::load;
+use super::super::output;
+use super::super::{ConfigPath, EXIT_FAILURE, EXIT_USAGE};
+use crate::config::{ADMIN_TOKEN, Config};
+use crate::secrets::{Environment, SecretInput, SecretValue, env};
+use crate::snapshot::{Token, TokenError};
+use bytes::Bytes;
+use clap::Args;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::header::{AUTHORIZATION, HOST, HeaderValue};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// For the connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// For the answer: commands that are asked for secrets may take two minutes each.
+const ANSWER: Duration = Duration::from_secs(600);
+const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
+/// Arguments of `reload`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Arguments {
+    #[command(flatten)]
+    config: ConfigPath,
+    /// The running process' admin listener [default: the configuration's admin.address]
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<SocketAddr>,
+    /// Print the answer as it is, JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+enum ReloadError {
+    #[error(
+        "admin.address: got port 0 in the configuration, expected --address with the one that it became"
+    )]
+    NoPort,
+    #[error("admin.token: {0}: to ask needs the token; SIGHUP needs none")]
+    NoToken(String),
+    #[error("admin.token: {0}")]
+    Token(#[source] TokenError),
+    #[error("can't reach the admin listener at {address}: is Portcullis running?")]
+    Unreachable {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the admin listener at {address} did not answer")]
+    NoAnswer {
+        address: SocketAddr,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("can't start the runtime")]
+    Runtime(#[source] io::Error),
+}
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let config = match load(&arguments.config) {
+        Ok(loaded) => loaded.config,
+        Err(error) => {
+            error.complain();
+            return EXIT_USAGE.into();
+        }
+    };
+    match ask(&config, arguments.address) {
+        Ok((status, answer)) => report(status, &answer, arguments.json),
+        Err(error) => {
+            output::complain(format_args!("portcullis: {}", super::super::chain(&error)));
+            EXIT_FAILURE.into()
+        }
+    }
+}
+
+fn ask(config: &Config, named: Option<SocketAddr>) -> Result<(StatusCode, Value), ReloadError> {
+    let address = address(named.unwrap_or(config.admin.address));
+    if address.port() == 0 {
+        return Err(ReloadError::NoPort);
+    }
+    let token = token(config, &env::process)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ReloadError::Runtime)?;
+    runtime.block_on(post(address, token.as_ref()))
+}
+
+/// A listener on every address is reached on loopback.
+fn address(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+/// The token alone is resolved: the others are the running process' business.
+fn token(config: &Config, environment: Environment<'_>) -> Result<Option<Token>, ReloadError> {
+    let surfaces = config.surfaces();
+    let Some(surface) = surfaces.iter().find(|surface| surface.key == ADMIN_TOKEN) else {
+        return Ok(None);
+    };
+    let value: SecretValue = match surface.input {
+        SecretInput::Plain(value) => value.clone(),
+        SecretInput::Ref(reference) => {
+            let wanted = BTreeSet::from([reference.clone()]);
+            let mut resolved = config.secrets.resolve(&wanted, environment);
+            match resolved.remove(reference) {
+                Some(Ok(value)) => value,
+                Some(Err(error)) => return Err(ReloadError::NoToken(error.to_string())),
+                None => return Err(ReloadError::NoToken("it was not resolved".to_owned())),
+            }
+        }
+    };
+    Token::new(value).map(Some).map_err(ReloadError::Token)
+}
+
+async fn post(
+    address: SocketAddr,
+    token: Option<&Token>,
+) -> Result<(StatusCode, Value), ReloadError> {
+    let unreachable = |source| ReloadError::Unreachable { address, source };
+    let stream = match timeout(CONNECT, TcpStream::connect(address)).await {
+        Ok(connected) => connected.map_err(unreachable)?,
+        Err(_) => return Err(unreachable(io::ErrorKind::TimedOut.into())),
+    };
+    let answer = timeout(ANSWER, exchange(stream, address, token))
+        .await
+        .unwrap_or_else(|elapsed| Err(elapsed.into()));
+    answer.map_err(|source| ReloadError::NoAnswer { address, source })
+}
+
+async fn exchange(
+    stream: TcpStream,
+    address: SocketAddr,
+    token: Option<&Token>,
+) -> Result<(StatusCode, Value), Box<dyn std::error::Error + Send + Sync>> {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let mut request = Request::new(Empty::<Bytes>::new());
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = "/reload".parse()?;
+    let headers = request.headers_mut();
+    headers.insert(HOST, HeaderValue::from_str(&address.to_string())?);
+    if let Some(token) = token {
+        let shown = SecretValue::concat(&["Bearer ", token.expose()]);
+        let mut value = HeaderValue::from_bytes(shown.expose_bytes())?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    // The answer needs the connection driven.
+    let driven = tokio::spawn(connection);
+    let answer = sender.send_request(request).await?;
+    let status = answer.status();
+    let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES);
+    let body = body.collect().await?.to_bytes();
+    driven.abort();
+    Ok((status, serde_json::from_slice(&body)?))
+}
+
+fn report(status: StatusCode, answer: &Value, json: bool) -> ExitCode {
+    let is_done = status == StatusCode::OK;
+    let code = if is_done {
+        ExitCode::SUCCESS
+    } else {
+        EXIT_FAILURE.into()
+    };
+    if json {
+        return output::finish(output::line(answer), code);
+    }
+    if is_done {
+        let restart = words(&answer["restartRequired"]);
+        if !restart.is_empty() {
+            output::complain(format_args!(
+                "portcullis: these keys keep their old value until a restart: {}",
+                restart.join(", ")
+            ));
+        }
+        let generation = &answer["generation"];
+        return output::finish(
+            output::line(format_args!("reloaded: generation {generation}")),
+            code,
+        );
+    }
+    for problem in answer["problems"].as_array().into_iter().flatten() {
+        output::complain(located(problem));
+    }
+    let message = answer["error"]["message"].as_str().unwrap_or_default();
+    output::complain(format_args!("portcullis: {message} ({status})"));
+    code
+}
+
+fn words(list: &Value) -> Vec<&str> {
+    let items = list.as_array().into_iter().flatten();
+    items.filter_map(Value::as_str).collect()
+}
+
+/// `FILE:LINE:COLUMN: key: message`, as far as it is known.
+fn located(problem: &Value) -> String {
+    let mut text = problem["file"].as_str().unwrap_or("portcullis").to_owned();
+    if let (Some(line), Some(column)) = (problem["line"].as_u64(), problem["column"].as_u64()) {
+        text.push_str(&format!(":{line}:{column}"));
+    }
+    let message = problem["message"].as_str().unwrap_or_default();
+    match problem["key"].as_str() {
+        Some(key) if !message.starts_with(key) => text.push_str(&format!(": {key}: {message}")),
+        _ => text.push_str(&format!(": {message}")),
+    }
+    text
+}

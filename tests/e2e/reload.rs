@@ -1,0 +1,453 @@
+//! A configuration, its secrets and its certificates, replaced while serving.
+
+use crate::client::{Connection, Response};
+use crate::recorder::Recorder;
+use crate::sidecar::{GATEWAY, IDENTITY, PATIENCE, Setup, Sidecar, until, write_certificate};
+use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+/// Asks the admin listener.
+async fn admin(sidecar: &Sidecar, line: &str) -> Response {
+    let mut connection = Connection::tcp(sidecar.admin).await;
+    let host = sidecar.admin;
+    connection
+        .write(format!("{line} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
+        .await;
+    connection.response(false).await
+}
+
+async fn reload(sidecar: &Sidecar) -> (u16, Value) {
+    let answer = admin(sidecar, "POST /reload").await;
+    (answer.status, answer.json())
+}
+
+async fn status(sidecar: &Sidecar) -> Value {
+    admin(sidecar, "GET /status").await.json()
+}
+
+/// Waits until the status shows this generation.
+async fn generation(sidecar: &Sidecar, wanted: u64) -> Value {
+    let reached = async {
+        loop {
+            let status = status(sidecar).await;
+            if status["generation"] == wanted {
+                return status;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, reached)
+        .await
+        .expect("the generation is not reached")
+}
+
+/// The credential that the upstream gets with one more request.
+async fn credential(sidecar: &Sidecar, upstream: &Recorder) -> String {
+    let before = upstream.requests().len();
+    let answer = sidecar.send(&format!("GET / HTTP/1.1\r\n{IDENTITY}")).await;
+    assert_eq!(answer.status, 200, "{}", answer.head);
+    let request = upstream.nth(before + 1).await;
+    request.values("authorization").join(",")
+}
+
+/// Writes a file as a secret must be: whole, and for its owner alone.
+fn write_secret(path: &Path, value: &str) {
+    let next = path.with_extension("next");
+    fs::write(&next, value).unwrap();
+    fs::set_permissions(&next, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::rename(next, path).unwrap();
+}
+
+/// A sidecar whose credential lies in `token`, a file of one value.
+fn with_token(token: &Path, mounted: bool) -> Setup {
+    Setup::new().section(&format!(
+        "[upstream.credential]\nheader = \"authorization\"\n\
+         value = {{ source = \"file\", provider = \"token\", id = \"value\" }}\n\
+         [secrets.providers.token]\nsource = \"file\"\npath = \"{}\"\nmode = \"singleValue\"\n\
+         mountedVolume = {mounted}\n",
+        token.display()
+    ))
+}
+
+#[tokio::test]
+async fn a_changed_configuration_takes_force_by_post_and_by_sighup() {
+    let upstream = Recorder::spawn().await;
+    let sidecar = Setup::new().spawn(&upstream.url());
+    let eve = IDENTITY.replace("nick", "eve");
+    let ask = format!("GET / HTTP/1.1\r\n{eve}");
+    assert_eq!(sidecar.send(&ask).await.status, 403);
+    sidecar.edit(|config| config.replace("\"ada@", "\"eve@"));
+    let (code, answer) = reload(&sidecar).await;
+    assert_eq!((code, &answer["generation"]), (200, &2.into()), "{answer}");
+    assert_eq!(sidecar.send(&ask).await.status, 200);
+    sidecar.edit(|config| config.replace("\"eve@", "\"ada@"));
+    sidecar.signal("HUP");
+    let status = generation(&sidecar, 3).await;
+    assert_eq!(status["lastReload"]["trigger"], "signal");
+    assert_eq!(sidecar.send(&ask).await.status, 403);
+    let text = String::from_utf8(admin(&sidecar, "GET /metrics").await.body).unwrap();
+    for line in [
+        "portcullis_config_generation 3",
+        "portcullis_reload_success 1",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_used_changes_nothing() {
+    let upstream = Recorder::spawn().await;
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    write_secret(&token, "first");
+    let sidecar = with_token(&token, false).spawn(&upstream.url());
+    let good = sidecar.config();
+    for (config, key) in [
+        ("not = [toml".to_owned(), None),
+        (
+            good.replace("idleTimeout", "idle")
+                .replace("x-forwarded-user", "cookie"),
+            Some("gateway.auth.trustedProxy.userHeader"),
+        ),
+        (
+            good.replace(&token.display().to_string(), "/nonexistent"),
+            Some("upstream.credential.value"),
+        ),
+        (
+            good.replace("allowUsers =", "#"),
+            Some("gateway.auth.trustedProxy.allowUsers"),
+        ),
+    ] {
+        sidecar.edit(|_| config.clone());
+        let (code, answer) = reload(&sidecar).await;
+        assert_eq!(code, 422, "{answer}");
+        assert_eq!(answer["error"]["code"], "reload_failed");
+        assert_eq!(answer["generation"], 1);
+        let problems = answer["problems"].as_array().unwrap();
+        assert!(!problems.is_empty());
+        if let Some(key) = key {
+            assert!(
+                problems.iter().any(|problem| problem["key"] == key),
+                "{answer}"
+            );
+        }
+        assert_eq!(credential(&sidecar, &upstream).await, "Bearer first");
+        assert_eq!(admin(&sidecar, "GET /readyz").await.status, 200);
+        let status = status(&sidecar).await;
+        assert_eq!(
+            (&status["degraded"], &status["lastReload"]["ok"]),
+            (&true.into(), &false.into())
+        );
+        assert_eq!(status["lastReload"]["problems"], answer["problems"]);
+    }
+    sidecar
+        .logged(|line| line["code"] == "SECRETS_RELOADER_DEGRADED")
+        .await;
+    let text = String::from_utf8(admin(&sidecar, "GET /metrics").await.body).unwrap();
+    assert!(text.contains("portcullis_reload_success 0"), "{text}");
+    sidecar.edit(|_| good.clone());
+    assert_eq!(reload(&sidecar).await.0, 200);
+    sidecar
+        .logged(|line| line["code"] == "SECRETS_RELOADER_RECOVERED")
+        .await;
+    assert_eq!(status(&sidecar).await["degraded"], false);
+}
+
+#[tokio::test]
+async fn what_is_bound_at_the_start_is_named_and_waits_for_a_restart() {
+    let upstream = Recorder::spawn().await;
+    let sidecar = Setup::new().spawn(&upstream.url());
+    sidecar.edit(|config| format!("{config}[limits]\nmaxConnections = 77\nmaxHeaders = 9\n"));
+    let (code, answer) = reload(&sidecar).await;
+    assert_eq!(code, 200, "{answer}");
+    assert_eq!(
+        answer["restartRequired"],
+        serde_json::json!(["limits.maxConnections"])
+    );
+    assert_eq!(
+        status(&sidecar).await["restartRequired"],
+        answer["restartRequired"]
+    );
+    let many = "a: b\r\n".repeat(9);
+    let answer = sidecar
+        .send(&format!("GET / HTTP/1.1\r\n{IDENTITY}{many}"))
+        .await;
+    assert_eq!(answer.status, 431, "the other keys take force");
+}
+
+#[tokio::test]
+async fn a_changed_secret_file_is_taken_up_by_itself() {
+    let upstream = Recorder::spawn().await;
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    write_secret(&token, "first");
+    let sidecar = with_token(&token, false).spawn(&upstream.url());
+    assert_eq!(credential(&sidecar, &upstream).await, "Bearer first");
+    write_secret(&token, "second");
+    let status = generation(&sidecar, 2).await;
+    assert_eq!(status["lastReload"]["trigger"], "files");
+    assert_eq!(credential(&sidecar, &upstream).await, "Bearer second");
+    // A rotation that went wrong: the old one is served on, and the next is taken.
+    fs::remove_file(&token).unwrap();
+    sidecar
+        .logged(|line| line["code"] == "SECRETS_RELOADER_DEGRADED")
+        .await;
+    assert_eq!(credential(&sidecar, &upstream).await, "Bearer second");
+    write_secret(&token, "third");
+    generation(&sidecar, 3).await;
+    assert_eq!(credential(&sidecar, &upstream).await, "Bearer third");
+}
+
+/// A new generation of a volume, put in place as a kubelet does it.
+fn volume(folder: &Path, generation: &str, value: &str) {
+    let data = folder.join(generation);
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("token"), value).unwrap();
+    let next = folder.join("..data_tmp");
+    symlink(generation, &next).unwrap();
+    fs::rename(next, folder.join("..data")).unwrap();
+}
+
+#[tokio::test]
+async fn a_swapped_kubernetes_volume_is_picked_up_within_five_seconds() {
+    let upstream = Recorder::spawn().await;
+    let folder = tempfile::tempdir().unwrap();
+    volume(folder.path(), "..2026_01", "first");
+    symlink("..data/token", folder.path().join("token")).unwrap();
+    let sidecar = with_token(&folder.path().join("token"), true).spawn(&upstream.url());
+    assert_eq!(credential(&sidecar, &upstream).await, "Bearer first");
+    volume(folder.path(), "..2026_02", "second");
+    fs::remove_dir_all(folder.path().join("..2026_01")).unwrap();
+    let within = std::time::Duration::from_secs(5);
+    tokio::time::timeout(within, generation(&sidecar, 2))
+        .await
+        .expect("it takes longer");
+    assert_eq!(credential(&sidecar, &upstream).await, "Bearer second");
+}
+
+#[tokio::test]
+async fn certificates_are_swapped_without_dropping_a_connection() {
+    let upstream = Recorder::spawn().await;
+    let sidecar = Setup::new().tls().spawn(&upstream.url());
+    let mut open = sidecar.connect().await;
+    let ask = format!("GET / HTTP/1.1\r\n{IDENTITY}");
+    assert_eq!(open.exchange(&ask).await.status, 200);
+    let old = fs::read(sidecar.certificate()).unwrap();
+    let next = tempfile::tempdir().unwrap();
+    write_certificate(next.path());
+    let folder = sidecar.certificate().parent().unwrap().to_owned();
+    for name in ["key.pem", "cert.pem"] {
+        fs::copy(next.path().join(name), folder.join(name)).unwrap();
+    }
+    generation(&sidecar, 2).await;
+    // The client trusts the new certificate alone by now.
+    assert_ne!(fs::read(sidecar.certificate()).unwrap(), old);
+    assert_eq!(sidecar.send(&ask).await.status, 200);
+    assert_eq!(
+        open.exchange(&ask).await.status,
+        200,
+        "the old connection lives"
+    );
+}
+
+#[tokio::test]
+async fn a_lost_authority_or_user_list_never_opens_the_door() {
+    let upstream = Recorder::spawn().await;
+    let folder = tempfile::tempdir().unwrap();
+    write_certificate(folder.path());
+    let users = folder.path().join("users");
+    fs::write(&users, "nick@example.com\n").unwrap();
+    let path = folder.path().display();
+    let gateway = GATEWAY.replace(
+        "allowUsers = [\"nick@example.com\", \"ada@example.com\"]",
+        &format!("allowUsersFile = \"{path}/users\""),
+    );
+    let gateway = format!(
+        "{gateway}[gateway.tls]\ncertPath = \"{path}/cert.pem\"\nkeyPath = \"{path}/key.pem\"\n\
+         clientCaPath = \"{path}/ca.pem\"\n"
+    );
+    let authority = fs::read(folder.path().join("cert.pem")).unwrap();
+    fs::write(folder.path().join("ca.pem"), &authority).unwrap();
+    let sidecar = Setup::new().gateway(&gateway).spawn(&upstream.url());
+    for (name, broken) in [
+        ("ca.pem", None),
+        ("ca.pem", Some("")),
+        ("users", Some("# nobody\n")),
+        ("users", None),
+    ] {
+        let file = folder.path().join(name);
+        let good = fs::read(&file).unwrap();
+        match broken {
+            Some(text) => fs::write(&file, text).unwrap(),
+            None => fs::remove_file(&file).unwrap(),
+        }
+        let (code, answer) = reload(&sidecar).await;
+        assert_eq!(
+            (code, &answer["generation"]),
+            (422, &1.into()),
+            "{name} {broken:?}"
+        );
+        fs::write(&file, good).unwrap();
+    }
+    sidecar.edit(|config| config.replace("clientCaPath", "#clientCaPath"));
+    let (code, answer) = reload(&sidecar).await;
+    assert_eq!(code, 422, "{answer}");
+    assert_eq!(answer["problems"][0]["key"], "gateway.tls.clientCaPath");
+}
+
+#[tokio::test]
+async fn an_admin_token_is_replaced_and_never_dropped() {
+    let upstream = Recorder::spawn().await;
+    let sidecar = Setup::new()
+        .admin("token = \"first-token\"\n")
+        .spawn(&upstream.url());
+    let ask = |token: &'static str, line: &'static str| {
+        let address = sidecar.admin;
+        async move {
+            let mut connection = Connection::tcp(address).await;
+            connection
+                .write(format!(
+                    "{line} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n"
+                ))
+                .await;
+            connection.response(false).await.status
+        }
+    };
+    assert_eq!(ask("wrong", "POST /reload").await, 401);
+    sidecar.edit(|config| config.replace("first-token", "second-token"));
+    assert_eq!(ask("first-token", "POST /reload").await, 200);
+    assert_eq!(ask("first-token", "GET /status").await, 401);
+    assert_eq!(ask("second-token", "GET /status").await, 200);
+    sidecar.edit(|config| config.replace("token = \"second-token\"", ""));
+    assert_eq!(ask("second-token", "POST /reload").await, 422);
+    assert_eq!(ask("wrong", "GET /status").await, 401);
+}
+
+#[tokio::test]
+async fn a_request_under_way_ends_under_the_configuration_it_began_with() {
+    let (release, released) = tokio::sync::watch::channel(false);
+    let upstream = Recorder::with_handler(move |mut stream, _| {
+        let mut released = released.clone();
+        async move {
+            use tokio::io::AsyncWriteExt;
+            let _ = released.wait_for(|is_released| *is_released).await;
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            let _ = stream.write_all(answer).await;
+        }
+    })
+    .await;
+    let sidecar = Setup::new().spawn(&upstream.url());
+    let mut waiting = sidecar.connect().await;
+    waiting
+        .write(crate::client::complete(&format!(
+            "GET / HTTP/1.1\r\n{IDENTITY}"
+        )))
+        .await;
+    upstream.nth(1).await;
+    sidecar.edit(|config| config.replace("\"nick@", "\"eve@"));
+    assert_eq!(reload(&sidecar).await.0, 200);
+    release.send(true).unwrap();
+    assert_eq!(waiting.response(false).await.status, 200);
+    let answer = waiting
+        .exchange(&format!("GET / HTTP/1.1\r\n{IDENTITY}"))
+        .await;
+    assert_eq!(
+        answer.status, 403,
+        "the next one on the connection is decided anew"
+    );
+}
+
+#[tokio::test]
+async fn the_command_finds_the_running_process_by_its_admin_address() {
+    let upstream = Recorder::spawn().await;
+    let sidecar = Setup::new()
+        .admin("token = \"s3cret\"\n")
+        .spawn(&upstream.url());
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command
+            .args(["secrets", "reload", "--config"])
+            .arg(sidecar.config_path())
+            .args(arguments);
+        async move {
+            let output = tokio::task::spawn_blocking(move || command.output());
+            let output = output.await.unwrap().unwrap();
+            let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+            (
+                output.status.code(),
+                text(output.stdout),
+                text(output.stderr),
+            )
+        }
+    };
+    let address = sidecar.admin.to_string();
+    let (code, said, complained) = run(&["--address", &address]).await;
+    assert_eq!(
+        (code, said.as_str()),
+        (Some(0), "reloaded: generation 2\n"),
+        "{complained}"
+    );
+    let (code, said, _) = run(&["--address", &address, "--json"]).await;
+    let answer: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &answer["generation"]), (Some(0), &3.into()));
+    let (code, _, complained) = run(&[]).await;
+    assert_eq!(code, Some(1), "the test's configuration asks for port 0");
+    assert!(complained.contains("--address"), "{complained}");
+    let (code, _, complained) = run(&["--address", "127.0.0.1:9"]).await;
+    assert_eq!(code, Some(1));
+    assert!(complained.contains("is Portcullis running"), "{complained}");
+    // The command reads the file that the process would: so it is valid, and refused.
+    sidecar.edit(|config| config.replace("allowUsers =", "#"));
+    let (code, _, complained) = run(&["--address", &address]).await;
+    assert_eq!(code, Some(1));
+    assert!(
+        complained.contains("gateway.auth.trustedProxy.allowUsers: got nothing"),
+        "{complained}"
+    );
+    assert!(!complained.contains("s3cret"), "{complained}");
+}
+
+#[tokio::test]
+async fn requests_for_a_reload_are_each_answered_by_a_build_after_them() {
+    let upstream = Recorder::spawn().await;
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("resolver");
+    let text = "#!/bin/sh\ncat > /dev/null\necho run >> runs\nwhile [ -e hold ]; do sleep 0.01; done\nprintf s3cret\n";
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+    let runs = || {
+        let runs = fs::read_to_string(folder.path().join("runs")).unwrap_or_default();
+        runs.lines().count()
+    };
+    let sidecar = Setup::new()
+        .section(&format!(
+            "[upstream.credential]\nheader = \"authorization\"\n\
+             value = {{ source = \"exec\", provider = \"slow\", id = \"a\" }}\n\
+             [secrets.providers.slow]\nsource = \"exec\"\ncommand = \"{}\"\njsonOnly = false\n\
+             passEnv = [\"PATH\"]\ntimeoutMs = 60000\n",
+            script.display()
+        ))
+        .spawn(&upstream.url());
+    assert_eq!(runs(), 1);
+    fs::write(folder.path().join("hold"), "").unwrap();
+    let ask = || async {
+        let mut connection = Connection::tcp(sidecar.admin).await;
+        let host = sidecar.admin;
+        connection
+            .write(format!("POST /reload HTTP/1.1\r\nHost: {host}\r\n\r\n"))
+            .await;
+        connection
+    };
+    let mut first = ask().await;
+    until(|| (runs() == 2).then_some(())).await;
+    // The first build runs: what asks now must not be answered by it.
+    let mut later = [ask().await, ask().await];
+    fs::remove_file(folder.path().join("hold")).unwrap();
+    assert_eq!(first.response(false).await.json()["generation"], 2);
+    for connection in &mut later {
+        let answer = connection.response(false).await.json();
+        assert!(answer["generation"].as_u64() >= Some(3), "{answer}");
+    }
+}
