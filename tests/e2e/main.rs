@@ -16,6 +16,8 @@ mod limits;
 mod protocol;
 mod recorder;
 mod reload;
+mod rotation;
+mod secrecy;
 mod secrets;
 mod sidecar;
 mod streaming;

@@ -40,6 +40,14 @@ impl Recorded {
 type Handler =
     Arc<dyn Fn(TcpStream, String) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
+/// What becomes of a request without a body.
+pub(crate) enum Reply {
+    /// This answer; the connection goes on.
+    Answer(&'static [u8]),
+    /// This answer; from there on everything is sent back.
+    Echo(&'static [u8]),
+}
+
 /// The upstream.
 pub(crate) struct Recorder {
     pub(crate) address: SocketAddr,
@@ -104,6 +112,38 @@ impl Recorder {
                         body: Vec::new(),
                     });
                     handler(stream, head).await;
+                });
+            }
+        });
+        recorder
+    }
+
+    /// Answers each request as `reply` says, and keeps no account of it: for more
+    /// requests than a test wants to remember.
+    pub(crate) async fn counting(reply: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
+        let (listener, recorder) = Self::bind().await;
+        let reply = Arc::new(reply);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.set_nodelay(true);
+                let reply = reply.clone();
+                tokio::spawn(async move {
+                    let mut buffer = Vec::new();
+                    while let Some(head) = read_head(&mut stream, &mut buffer).await {
+                        match reply(&head) {
+                            Reply::Answer(answer) => {
+                                if stream.write_all(answer).await.is_err() {
+                                    return;
+                                }
+                            }
+                            Reply::Echo(answer) => {
+                                let _ = stream.write_all(answer).await;
+                                let (mut reader, mut writer) = stream.split();
+                                let _ = tokio::io::copy(&mut reader, &mut writer).await;
+                                return;
+                            }
+                        }
+                    }
                 });
             }
         });
