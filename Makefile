@@ -2,7 +2,7 @@
 # `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-openclaw lint bench bench-compare memory soak release
+.PHONY: help run test test-openclaw lint bench bench-compare memory soak soak-reload release
 
 # rustup's installer leaves cargo here without touching the running shell.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -49,6 +49,10 @@ soak: ## 1,000 WebSockets idle for 150 s, and a silent event stream
 	@.ci/setup build bench
 	cargo build --locked --profile bench-quick
 	benches/memory/run soak $(ARGS)
+
+soak-reload: ## 100 rotations of token and certificate under 30 s of load
+	@.ci/setup build test
+	PORTCULLIS_LOAD_SECONDS=30 cargo test --locked --test e2e rotation:: -- --nocapture
 
 release: ## Build the release binary (target/release/portcullis)
 	@.ci/setup build

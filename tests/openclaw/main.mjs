@@ -11,6 +11,7 @@ import { checkBrowser } from "./checks/browser.mjs";
 import { checkChat, checkEarlyAnswers, checkLargeChat } from "./checks/chat.mjs";
 import { checkHttp, checkWebhooks } from "./checks/http.mjs";
 import { checkEnd, checkFrames, checkHello, checkHold } from "./checks/session.mjs";
+import { checkTokenMode } from "./checks/token-mode.mjs";
 import { makeCertificate } from "./parts/certificate.mjs";
 import { Client, HOST } from "./parts/client.mjs";
 import { startFakeLlm } from "./parts/fake-llm.mjs";
@@ -83,6 +84,7 @@ try {
   // 20 MiB of prompt keep the gateway's one thread busy for a minute: its pings would come late.
   await checkLargeChat(parts);
   await checkEnd(parts);
+  if (!options.direct) await checkTokenMode({ ...parts, root, keep });
   status = report.close();
 } catch (error) {
   console.log(`not ok ${error.stack}`);

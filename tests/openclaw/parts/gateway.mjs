@@ -1,4 +1,5 @@
-// The OpenClaw gateway in trusted-proxy mode, on loopback, as behind a sidecar.
+// The OpenClaw gateway on loopback, as behind a sidecar: in trusted-proxy mode, or in
+// token mode where a `token` is given.
 
 import fs from "node:fs";
 import path from "node:path";
@@ -9,7 +10,18 @@ export const NICK = "nick@example.com";
 export const MALLORY = "mallory@example.com";
 export const HOOK_TOKEN = "hook-token-for-tests-0123456789abcdef";
 
-export async function startGateway({ root, folder, llmUrl, origins, onStarted }) {
+const trustedProxyAuth = {
+  mode: "trusted-proxy",
+  trustedProxy: {
+    userHeader: "x-forwarded-user",
+    requiredHeaders: ["x-forwarded-proto", "x-forwarded-host"],
+    allowUsers: [NICK, MALLORY],
+    allowLoopback: true,
+    deviceAutoApprove: { enabled: true },
+  },
+};
+
+export async function startGateway({ root, folder, llmUrl, origins, token, onStarted }) {
   const port = await freePort();
   const state = path.join(folder, "state");
   const home = path.join(folder, "home");
@@ -21,16 +33,7 @@ export async function startGateway({ root, folder, llmUrl, origins, onStarted })
       bind: "loopback",
       port,
       trustedProxies: ["127.0.0.1"],
-      auth: {
-        mode: "trusted-proxy",
-        trustedProxy: {
-          userHeader: "x-forwarded-user",
-          requiredHeaders: ["x-forwarded-proto", "x-forwarded-host"],
-          allowUsers: [NICK, MALLORY],
-          allowLoopback: true,
-          deviceAutoApprove: { enabled: true },
-        },
-      },
+      auth: token ? { mode: "token", token } : trustedProxyAuth,
       controlUi: { allowedOrigins: origins },
       http: { endpoints: { chatCompletions: { enabled: true } } },
     },

@@ -1,4 +1,4 @@
-// Portcullis with TLS, in front of a given upstream.
+// Portcullis with TLS, in front of a given upstream. `sections` is further TOML.
 
 import fs from "node:fs";
 import path from "node:path";
@@ -8,7 +8,7 @@ import { freePort, Program } from "./process.mjs";
 /** What the Control UI asks for; `operator.admin` stays out. */
 export const CEILING = ["operator.read", "operator.write", "operator.approvals", "operator.questions"];
 
-export async function startPortcullis({ root, folder, upstreamPort, certificate, onStarted }) {
+export async function startPortcullis({ root, folder, upstreamPort, certificate, sections = "", onStarted }) {
   const port = await freePort();
   const adminPort = await freePort();
   const list = (values) => `[${values.map((value) => JSON.stringify(value)).join(", ")}]`;
@@ -50,7 +50,8 @@ address = "127.0.0.1:${adminPort}"
 
 [log]
 format = "text"
-`.trimStart());
+
+${sections}`.trimStart());
 
   const binary = process.env.PORTCULLIS_BIN ??
     path.join(process.env.CARGO_TARGET_DIR ?? path.join(root, "target"), "debug/portcullis");
