@@ -127,10 +127,19 @@ impl Server {
         } = origin;
         // Before all that takes time, for without a handler it kills.
         let hangup = signals::hangup()?;
-        // Looked at before they are read: what changes in between is seen as changed.
-        let files = Files::look(watched_files(&config, environment));
-        let snapshot = Snapshot::build(&config, environment, None).map_err(ServerError::Config)?;
-        let snapshot = Arc::new(snapshot);
+        let config = Arc::new(config);
+        let to_build = config.clone();
+        let building = tokio::task::spawn_blocking(move || {
+            // Looked at before they are read: what changes in between is seen as changed.
+            let files = Files::look(watched_files(&to_build, environment));
+            let snapshot = Snapshot::build(&to_build, environment, None);
+            snapshot.map(|snapshot| (files, Arc::new(snapshot)))
+        });
+        let built = building.await.map_err(|panic| ServerError::System {
+            what: "build the configuration",
+            source: io::Error::other(panic),
+        })?;
+        let (files, snapshot) = built.map_err(ServerError::Config)?;
         process::raise_descriptor_limit(config.limits.max_connections);
         let listeners = Listeners::bind(&config)?;
         let addresses = listeners.addresses();
@@ -155,7 +164,6 @@ impl Server {
         let max_connections = config.limits.max_connections;
         let (queue, requests) = mpsc::unbounded_channel();
         let reloading = path.map(|path| {
-            let config = Arc::new(config);
             let reloader = Reloader {
                 path,
                 environment,

@@ -3,13 +3,17 @@
 use super::config_file::{Loaded, load};
 use super::{COMMIT, ConfigPath, EXIT_FAILURE, EXIT_USAGE, Verbosity, output};
 use crate::config::{Config, LogLevel};
-use crate::secrets::env;
+use crate::secrets::{env, kill_running_commands};
 use crate::server::{self, Origin, Server, ServerError};
 use crate::telemetry::logging::{self, Colour, Logging};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use tracing::level_filters::LevelFilter;
+
+/// For work on threads to end when all else has.
+const STRAGGLERS: Duration = Duration::from_millis(500);
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -64,10 +68,12 @@ fn serve(config: Config, path: PathBuf) -> ExitCode {
         commit: COMMIT,
     };
     let outcome = server::runtime().and_then(|runtime| {
-        runtime.block_on(async {
-            let server = Server::bind(origin).await?;
-            server.run(server::stop_signals()?).await
-        })
+        let outcome = runtime.block_on(bind_and_run(origin));
+        // What still runs on a thread of its own may wait for a command or a file
+        // system that never answers.
+        kill_running_commands();
+        runtime.shutdown_timeout(STRAGGLERS);
+        outcome
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -82,6 +88,19 @@ fn serve(config: Config, path: PathBuf) -> ExitCode {
             EXIT_FAILURE.into()
         }
     }
+}
+
+/// Secrets may take their time, and whoever stops the start doesn't wait for them.
+async fn bind_and_run(origin: Origin) -> Result<(), ServerError> {
+    let mut stop = server::stop_signals()?;
+    let server = tokio::select! {
+        server = Server::bind(origin) => server?,
+        signal = stop.first() => {
+            tracing::info!(signal, "stopped before it served");
+            return Ok(());
+        }
+    };
+    server.run(stop).await
 }
 
 /// The configured log, made louder or quieter by the command line.

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use command::CommandProblem;
+pub use process::kill_running as kill_running_commands;
 pub use protocol::AnswerProblem;
 
 use super::{EnvName, Environment, ExecId, ProviderName, SecretError, SecretValue};

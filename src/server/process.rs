@@ -3,7 +3,6 @@
 use super::ServerError;
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use std::io;
 
 /// Keeps other processes of the same user from reading this one's memory
 /// (`ptrace`, `/proc/PID/mem`, `/proc/PID/environ`), and the kernel from writing it
@@ -13,14 +12,13 @@ use std::io;
 /// [`ServerError::System`] where the system refuses: then the secrets would be
 /// readable, and none should be read.
 pub fn seal() -> Result<(), ServerError> {
-    let refused = |what| {
-        move |error: nix::Error| ServerError::System {
-            what,
-            source: io::Error::from(error),
-        }
-    };
-    setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(refused("turn core dumps off"))?;
-    set_dumpable(false).map_err(refused("keep other processes out of this one's memory"))
+    // Only a second lock: what isn't dumpable has no core file. A sandbox may forbid
+    // the call, and then mostly has set the limit itself.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    set_dumpable(false).map_err(|error| ServerError::System {
+        what: "keep other processes out of this one's memory",
+        source: error.into(),
+    })
 }
 
 /// Each connection needs two descriptors. Takes what the system allows, and says

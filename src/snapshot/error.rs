@@ -27,7 +27,7 @@ pub enum BuildError {
         reference: SecretRef,
         /// Why it isn't.
         #[source]
-        source: SecretError,
+        source: Box<SecretError>,
     },
     /// A secret can't be sent in a header.
     #[error("{key}: the secret holds characters that no header may")]

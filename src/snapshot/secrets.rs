@@ -125,7 +125,7 @@ impl Secrets {
                     secrets.errors.push(BuildError::Secret {
                         key,
                         reference: reference.clone(),
-                        source: error.clone(),
+                        source: Box::new(error.clone()),
                     });
                 }
                 _ => {}

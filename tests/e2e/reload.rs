@@ -451,3 +451,61 @@ async fn requests_for_a_reload_are_each_answered_by_a_build_after_them() {
         assert!(answer["generation"].as_u64() >= Some(3), "{answer}");
     }
 }
+
+/// A resolver that hangs while `hold` is there, and notes its own pid first.
+fn hanging(folder: &Path) -> String {
+    let script = folder.join("resolver");
+    let text = "#!/bin/sh\necho $$ > pid.next; mv pid.next pid\n\
+                [ -e hold ] && exec sleep 1000\nprintf s3cret\n";
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+    format!(
+        "[upstream.credential]\nheader = \"authorization\"\n\
+         value = {{ source = \"exec\", provider = \"slow\", id = \"a\" }}\n\
+         [secrets.providers.slow]\nsource = \"exec\"\ncommand = \"{}\"\njsonOnly = false\n\
+         passEnv = [\"PATH\"]\ntimeoutMs = 100000\n",
+        script.display()
+    )
+}
+
+/// Waits until the resolver has begun, or is gone.
+async fn resolver(folder: &Path, runs: bool) {
+    until(|| {
+        let pid = fs::read_to_string(folder.join("pid")).ok()?;
+        let is_there = Path::new("/proc").join(pid.trim()).exists();
+        (is_there == runs).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_end_does_not_wait_for_a_command_that_hangs_and_leaves_none_behind() {
+    let upstream = Recorder::spawn().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut sidecar = Setup::new()
+        .section(&hanging(folder.path()))
+        .spawn(&upstream.url());
+    fs::write(folder.path().join("hold"), "").unwrap();
+    fs::remove_file(folder.path().join("pid")).unwrap();
+    sidecar.signal("HUP");
+    resolver(folder.path(), true).await;
+    sidecar.signal("TERM");
+    assert!(sidecar.wait().success());
+    resolver(folder.path(), false).await;
+    // The start can be stopped as well.
+    fs::remove_file(folder.path().join("pid")).unwrap();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["run", "--config"])
+        .arg(sidecar.config_path())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    resolver(folder.path(), true).await;
+    let killed = std::process::Command::new("kill")
+        .arg(child.id().to_string())
+        .status();
+    assert!(killed.unwrap().success());
+    let ended = until(|| child.try_wait().unwrap()).await;
+    assert!(ended.success(), "{ended}");
+    resolver(folder.path(), false).await;
+}

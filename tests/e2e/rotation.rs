@@ -113,6 +113,10 @@ async fn visit(sidecar: &Sidecar, trusted: &Path, stop: &AtomicBool) -> usize {
     count
 }
 
+#[allow(
+    clippy::print_stdout,
+    reason = "what was measured, for `make soak-reload`"
+)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_reloads_under_load_lose_nothing() {
     let seconds: u64 = std::env::var("PORTCULLIS_LOAD_SECONDS")

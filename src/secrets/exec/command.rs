@@ -52,7 +52,8 @@ pub(super) fn check(provider: &ExecProvider) -> Result<(), CommandProblem> {
         .map_err(Missing)?
         .file_type()
         .is_symlink();
-    if is_symlink && !(*allow_symlink_command && !trusted_dirs.is_empty()) {
+    let may_be_symlink = *allow_symlink_command && !trusted_dirs.is_empty();
+    if is_symlink && !may_be_symlink {
         return Err(Symlink);
     }
     let target = command.canonicalize().map_err(Missing)?;

@@ -1,12 +1,13 @@
 //! Runs a command within bounds, and leaves nothing of it behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -49,11 +50,11 @@ pub(super) fn run(
     bounds: &Bounds,
 ) -> Result<SecretBuffer, ExecError> {
     let began = Instant::now();
-    let mut child = start(command, args, variables).map_err(|source| ExecError::Start {
-        command: command.to_owned(),
-        source,
-    })?;
-    let group = Group::of(&child);
+    let (mut child, group) =
+        start(command, args, variables).map_err(|source| ExecError::Start {
+            command: command.to_owned(),
+            source,
+        })?;
     let ended = Talk::with(&mut child, bounds, began)
         .map_err(ExecError::Io)
         .and_then(|talk| talk.run(input))
@@ -73,9 +74,13 @@ fn start(
     command: &Path,
     args: &[String],
     variables: &BTreeMap<OsString, OsString>,
-) -> io::Result<Child> {
+) -> io::Result<(Child, Group)> {
     let began = Instant::now();
     loop {
+        let mut running = running();
+        if running.is_over {
+            return Err(io::Error::other("the process ends"));
+        }
         let started = Command::new(command)
             .args(args)
             .env_clear()
@@ -91,9 +96,15 @@ fn start(
                 if error.kind() == io::ErrorKind::ExecutableFileBusy
                     && began.elapsed() < BUSY_TIME =>
             {
+                drop(running);
                 std::thread::sleep(LOOK_EVERY);
             }
-            started => return started,
+            Err(error) => return Err(error),
+            Ok(child) => {
+                let group = Group::of(&child);
+                running.groups.insert(group.0);
+                return Ok((child, group));
+            }
         }
     }
 }
@@ -257,6 +268,33 @@ fn is_later(error: &io::Error) -> bool {
 /// killed: until then nobody else can get the group's number.
 struct Group(Pid);
 
+/// What the process must not leave behind when it ends.
+static RUNNING: Mutex<Running> = Mutex::new(Running {
+    groups: BTreeSet::new(),
+    is_over: false,
+});
+
+struct Running {
+    groups: BTreeSet<Pid>,
+    /// The process ends: nothing is started any more.
+    is_over: bool,
+}
+
+/// Kills every command that runs now, with its children, and lets no other start:
+/// for the end of the process. Whoever waits for one gets an error.
+pub fn kill_running() {
+    let mut running = running();
+    running.is_over = true;
+    for &group in &running.groups {
+        // It may have ended by itself.
+        let _ = killpg(group, Signal::SIGKILL);
+    }
+}
+
+fn running() -> MutexGuard<'static, Running> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Group {
     fn of(leader: &Child) -> Self {
         let id = i32::try_from(leader.id()).expect("process ids are positive `pid_t`");
@@ -282,6 +320,8 @@ impl Group {
     /// Kills and reaps the group: the leader, and those of its children that are
     /// ours by now because we are the first process of a container.
     fn end(self) {
+        // Taken off the list first: once it is reaped, its number may be another's.
+        running().groups.remove(&self.0);
         // Nobody may be left in it, which is fine.
         let _ = killpg(self.0, Signal::SIGKILL);
         let began = Instant::now();
