@@ -1,19 +1,8 @@
 //! The operator's listener.
 
-use crate::client::{Connection, Response};
+use crate::client::Connection;
 use crate::recorder::Recorder;
-use crate::sidecar::{IDENTITY, PATIENCE, Setup, Sidecar};
-
-async fn get(sidecar: &Sidecar, path: &str) -> Response {
-    let mut connection = Connection::tcp(sidecar.admin).await;
-    connection
-        .write(format!(
-            "GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n",
-            sidecar.admin
-        ))
-        .await;
-    connection.response(false).await
-}
+use crate::sidecar::{IDENTITY, PATIENCE, Setup};
 
 #[tokio::test]
 async fn metrics_count_what_was_served_and_denied() {
@@ -33,7 +22,7 @@ async fn metrics_count_what_was_served_and_denied() {
     let mut text = String::new();
     let counted = async {
         while !lines.iter().all(|line| text.contains(line)) {
-            text = String::from_utf8(get(&sidecar, "/metrics").await.body).unwrap();
+            text = String::from_utf8(sidecar.admin("GET /metrics").await.body).unwrap();
         }
     };
     let counted = tokio::time::timeout(PATIENCE, counted).await;
@@ -47,12 +36,12 @@ async fn readiness_reports_the_upstream_and_does_not_depend_on_it() {
     sidecar
         .logged(|line| line["message"] == "the upstream is not reachable")
         .await;
-    let answer = get(&sidecar, "/readyz").await;
+    let answer = sidecar.admin("GET /readyz").await;
     assert_eq!(
         (answer.status, &answer.json()["upstream"]["reachable"]),
         (200, &false.into())
     );
-    assert_eq!(get(&sidecar, "/livez").await.status, 200);
+    assert_eq!(sidecar.admin("GET /livez").await.status, 200);
 }
 
 #[tokio::test]
@@ -68,8 +57,8 @@ async fn readiness_ends_with_the_drain() {
     upstream.nth(1).await;
     sidecar.signal("TERM");
     sidecar.logged(|line| line["message"] == "draining").await;
-    assert_eq!(get(&sidecar, "/readyz").await.status, 503);
-    assert_eq!(get(&sidecar, "/livez").await.status, 200);
+    assert_eq!(sidecar.admin("GET /readyz").await.status, 503);
+    assert_eq!(sidecar.admin("GET /livez").await.status, 200);
 }
 
 #[tokio::test]
@@ -78,7 +67,7 @@ async fn status_tells_version_listeners_and_secrets_without_values() {
     let sidecar = Setup::new()
         .section("[upstream.credential]\nheader = \"authorization\"\nformat = \"Bearer {secret}\"\nvalue = \"canary-value\"")
         .spawn(&upstream.url());
-    let answer = get(&sidecar, "/status").await;
+    let answer = sidecar.admin("GET /status").await;
     let status = answer.json();
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(status["generation"], 1);

@@ -1,6 +1,6 @@
 //! A configuration, its secrets and its certificates, replaced while serving.
 
-use crate::client::{Connection, Response};
+use crate::client::Connection;
 use crate::recorder::Recorder;
 use crate::sidecar::{GATEWAY, IDENTITY, PATIENCE, Setup, Sidecar, until, write_certificate};
 use serde_json::Value;
@@ -8,23 +8,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-/// Asks the admin listener.
-async fn admin(sidecar: &Sidecar, line: &str) -> Response {
-    let mut connection = Connection::tcp(sidecar.admin).await;
-    let host = sidecar.admin;
-    connection
-        .write(format!("{line} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
-        .await;
-    connection.response(false).await
-}
-
-async fn reload(sidecar: &Sidecar) -> (u16, Value) {
-    let answer = admin(sidecar, "POST /reload").await;
-    (answer.status, answer.json())
-}
-
 async fn status(sidecar: &Sidecar) -> Value {
-    admin(sidecar, "GET /status").await.json()
+    sidecar.admin("GET /status").await.json()
 }
 
 /// Waits until the status shows this generation.
@@ -79,7 +64,7 @@ async fn a_changed_configuration_takes_force_by_post_and_by_sighup() {
     let ask = format!("GET / HTTP/1.1\r\n{eve}");
     assert_eq!(sidecar.send(&ask).await.status, 403);
     sidecar.edit(|config| config.replace("\"ada@", "\"eve@"));
-    let (code, answer) = reload(&sidecar).await;
+    let (code, answer) = sidecar.reload().await;
     assert_eq!((code, &answer["generation"]), (200, &2.into()), "{answer}");
     assert_eq!(sidecar.send(&ask).await.status, 200);
     sidecar.edit(|config| config.replace("\"eve@", "\"ada@"));
@@ -87,7 +72,7 @@ async fn a_changed_configuration_takes_force_by_post_and_by_sighup() {
     let status = generation(&sidecar, 3).await;
     assert_eq!(status["lastReload"]["trigger"], "signal");
     assert_eq!(sidecar.send(&ask).await.status, 403);
-    let text = String::from_utf8(admin(&sidecar, "GET /metrics").await.body).unwrap();
+    let text = String::from_utf8(sidecar.admin("GET /metrics").await.body).unwrap();
     for line in [
         "portcullis_config_generation 3",
         "portcullis_reload_success 1",
@@ -121,7 +106,7 @@ async fn a_configuration_that_cannot_be_used_changes_nothing() {
         ),
     ] {
         sidecar.edit(|_| config.clone());
-        let (code, answer) = reload(&sidecar).await;
+        let (code, answer) = sidecar.reload().await;
         assert_eq!(code, 422, "{answer}");
         assert_eq!(answer["error"]["code"], "reload_failed");
         assert_eq!(answer["generation"], 1);
@@ -134,7 +119,7 @@ async fn a_configuration_that_cannot_be_used_changes_nothing() {
             );
         }
         assert_eq!(credential(&sidecar, &upstream).await, "Bearer first");
-        assert_eq!(admin(&sidecar, "GET /readyz").await.status, 200);
+        assert_eq!(sidecar.admin("GET /readyz").await.status, 200);
         let status = status(&sidecar).await;
         assert_eq!(
             (&status["degraded"], &status["lastReload"]["ok"]),
@@ -145,10 +130,10 @@ async fn a_configuration_that_cannot_be_used_changes_nothing() {
     sidecar
         .logged(|line| line["code"] == "SECRETS_RELOADER_DEGRADED")
         .await;
-    let text = String::from_utf8(admin(&sidecar, "GET /metrics").await.body).unwrap();
+    let text = String::from_utf8(sidecar.admin("GET /metrics").await.body).unwrap();
     assert!(text.contains("portcullis_reload_success 0"), "{text}");
     sidecar.edit(|_| good.clone());
-    assert_eq!(reload(&sidecar).await.0, 200);
+    assert_eq!(sidecar.reload().await.0, 200);
     sidecar
         .logged(|line| line["code"] == "SECRETS_RELOADER_RECOVERED")
         .await;
@@ -160,7 +145,7 @@ async fn what_is_bound_at_the_start_is_named_and_waits_for_a_restart() {
     let upstream = Recorder::spawn().await;
     let sidecar = Setup::new().spawn(&upstream.url());
     sidecar.edit(|config| format!("{config}[limits]\nmaxConnections = 77\nmaxHeaders = 9\n"));
-    let (code, answer) = reload(&sidecar).await;
+    let (code, answer) = sidecar.reload().await;
     assert_eq!(code, 200, "{answer}");
     assert_eq!(
         answer["restartRequired"],
@@ -283,7 +268,7 @@ async fn a_lost_authority_or_user_list_never_opens_the_door() {
             Some(text) => fs::write(&file, text).unwrap(),
             None => fs::remove_file(&file).unwrap(),
         }
-        let (code, answer) = reload(&sidecar).await;
+        let (code, answer) = sidecar.reload().await;
         assert_eq!(
             (code, &answer["generation"]),
             (422, &1.into()),
@@ -292,7 +277,7 @@ async fn a_lost_authority_or_user_list_never_opens_the_door() {
         fs::write(&file, good).unwrap();
     }
     sidecar.edit(|config| config.replace("clientCaPath", "#clientCaPath"));
-    let (code, answer) = reload(&sidecar).await;
+    let (code, answer) = sidecar.reload().await;
     assert_eq!(code, 422, "{answer}");
     assert_eq!(answer["problems"][0]["key"], "gateway.tls.clientCaPath");
 }
@@ -347,7 +332,7 @@ async fn a_request_under_way_ends_under_the_configuration_it_began_with() {
         .await;
     upstream.nth(1).await;
     sidecar.edit(|config| config.replace("\"nick@", "\"eve@"));
-    assert_eq!(reload(&sidecar).await.0, 200);
+    assert_eq!(sidecar.reload().await.0, 200);
     release.send(true).unwrap();
     assert_eq!(waiting.response(false).await.status, 200);
     let answer = waiting

@@ -7,7 +7,6 @@ use crate::client::{Connection, client_config, complete, tls_stream};
 use crate::recorder::Recorder;
 use crate::sidecar::{IDENTITY, PATIENCE, Setup, Sidecar, write_certificate};
 use crate::websocket::{SWITCHED, UPGRADE, frame};
-use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -89,16 +88,6 @@ impl Certificates {
     }
 }
 
-async fn admin(sidecar: &Sidecar, line: &str) -> (u16, Value) {
-    let mut connection = Connection::tcp(sidecar.admin).await;
-    let host = sidecar.admin;
-    connection
-        .write(format!("{line} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
-        .await;
-    let answer = connection.response(false).await;
-    (answer.status, answer.json())
-}
-
 /// New connections, one request each, until told to stop. Says how many.
 async fn visit(sidecar: &Sidecar, trusted: &Path, stop: &AtomicBool) -> usize {
     let mut count = 0;
@@ -142,7 +131,7 @@ async fn a_hundred_reloads_under_load_lose_nothing() {
         sidecar.certificate().parent().unwrap().to_owned(),
     );
     certificates.serve(0);
-    assert_eq!(admin(&sidecar, "POST /reload").await.0, 200);
+    assert_eq!(sidecar.reload().await.0, 200);
 
     let config = client_config(&certificates.both, b"http/1.1");
     let mut websockets = Vec::new();
@@ -178,7 +167,7 @@ async fn a_hundred_reloads_under_load_lose_nothing() {
     for round in 1..=RELOADS {
         replace(&token, TOKENS[round % 2].as_bytes());
         certificates.serve(round % 2);
-        let (status, answer) = admin(&sidecar, "POST /reload").await;
+        let (status, answer) = sidecar.reload().await;
         assert_eq!(status, 200, "{answer}");
         // Spread over the load's time.
         let due = Duration::from_secs(seconds) * round as u32 / RELOADS as u32;
@@ -220,7 +209,7 @@ async fn a_hundred_reloads_under_load_lose_nothing() {
     // The last round left this one in force, and a broken rotation leaves it there.
     let before = [0, 1].map(|index| seen.tokens[index].load(Ordering::Relaxed));
     fs::remove_file(&token).unwrap();
-    let (status, answer) = admin(&sidecar, "POST /reload").await;
+    let (status, answer) = sidecar.reload().await;
     assert_eq!(status, 422, "{answer}");
     let mut connection = Connection::tls(sidecar.address, &certificates.both, b"http/1.1").await;
     let served = connection
@@ -229,8 +218,8 @@ async fn a_hundred_reloads_under_load_lose_nothing() {
     assert_eq!(served.status, 200);
     let after = [0, 1].map(|index| seen.tokens[index].load(Ordering::Relaxed));
     assert_eq!(after, [before[0] + 1, before[1]]);
-    assert_eq!(admin(&sidecar, "GET /readyz").await.0, 200);
-    let (_, status) = admin(&sidecar, "GET /status").await;
+    assert_eq!(sidecar.admin("GET /readyz").await.status, 200);
+    let status = sidecar.admin("GET /status").await.json();
     let problem = &status["lastReload"]["problems"][0];
     assert_eq!(problem["key"], "upstream.credential.value", "{status}");
     assert_eq!(problem["code"], "SECRET_PROVIDER_UNAVAILABLE", "{status}");

@@ -1,6 +1,6 @@
 //! Starts `portcullis run` with a configuration and stops it again.
 
-use crate::client::Connection;
+use crate::client::{Connection, Response};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -210,7 +210,7 @@ impl Sidecar {
     }
 
     /// One request on a connection of its own; the head is completed with `Host`.
-    pub(crate) async fn send(&self, request: &str) -> crate::client::Response {
+    pub(crate) async fn send(&self, request: &str) -> Response {
         self.connect().await.exchange(request).await
     }
 
@@ -232,6 +232,22 @@ impl Sidecar {
     /// Changes it.
     pub(crate) fn edit(&self, change: impl FnOnce(&str) -> String) {
         std::fs::write(self.config_path(), change(&self.config())).unwrap();
+    }
+
+    /// Asks the admin listener: a method and a path.
+    pub(crate) async fn admin(&self, line: &str) -> Response {
+        let mut connection = Connection::tcp(self.admin).await;
+        let host = self.admin;
+        connection
+            .write(format!("{line} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
+            .await;
+        connection.response(line.starts_with("HEAD ")).await
+    }
+
+    /// Has it read its configuration again: the status and the answer.
+    pub(crate) async fn reload(&self) -> (u16, serde_json::Value) {
+        let answer = self.admin("POST /reload").await;
+        (answer.status, answer.json())
     }
 
     /// Its process.

@@ -131,3 +131,39 @@ async fn a_tls_upstream_is_believed_only_with_its_authority_and_name() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_replaced_authority_is_asked_at_once_and_not_only_of_new_connections() {
+    let (right, wrong) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write_certificate(right.path());
+    write_certificate(wrong.path());
+    let port = tls_upstream(right.path()).await.port();
+    let authority = right.path().join("ca.pem");
+    let replace = |by: &Path| std::fs::copy(by.join("cert.pem"), &authority).unwrap();
+    replace(right.path());
+    let sidecar = Setup::new()
+        .upstream(&format!("caFile = \"{}\"", authority.display()))
+        .spawn(&format!("https://127.0.0.1:{port}"));
+    let ask = format!("GET / HTTP/1.1\r\n{IDENTITY}");
+    for (served, status) in [
+        (right.path(), 200),
+        (wrong.path(), 502),
+        (right.path(), 200),
+    ] {
+        replace(served);
+        assert_eq!(sidecar.reload().await.0, 200);
+        assert_eq!(sidecar.send(&ask).await.status, status);
+    }
+}
+
+#[tokio::test]
+async fn a_reload_keeps_the_connections_to_the_same_upstream() {
+    let upstream = Recorder::spawn().await;
+    let sidecar = Setup::new().spawn(&upstream.url());
+    let ask = format!("GET / HTTP/1.1\r\n{IDENTITY}");
+    assert_eq!(sidecar.send(&ask).await.status, 200);
+    let connections = upstream.connections();
+    assert_eq!(sidecar.reload().await.0, 200);
+    assert_eq!(sidecar.send(&ask).await.status, 200);
+    assert_eq!(upstream.connections(), connections);
+}

@@ -90,7 +90,12 @@ fn open_mounted(
 
 /// The nearest folder above that holds a volume's `..data`, else the file's own.
 fn mount_of(path: &Path) -> PathBuf {
-    let is_volume = |folder: &&Path| folder.join(VOLUME_DATA).symlink_metadata().is_ok();
+    let user = geteuid().as_raw();
+    // Somebody else's `..data`, in /tmp say, must not make a mount of what is below.
+    let is_volume = |folder: &&Path| {
+        let data = folder.join(VOLUME_DATA).symlink_metadata();
+        data.is_ok_and(|data| data.is_symlink() && [0, user].contains(&data.uid()))
+    };
     let parent = path.parent().unwrap_or(Path::new("/"));
     let mount = parent.ancestors().find(is_volume).unwrap_or(parent);
     // A bare file name has an empty parent.
