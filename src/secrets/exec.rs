@@ -2,6 +2,7 @@
 //! own resolver protocol or with one plain value.
 
 mod command;
+mod group;
 mod process;
 mod protocol;
 
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use command::CommandProblem;
-pub use process::kill_running as kill_running_commands;
+pub use group::kill_running as kill_running_commands;
 pub use protocol::AnswerProblem;
 
 use super::{EnvName, Environment, ExecId, ProviderName, SecretError, SecretValue};

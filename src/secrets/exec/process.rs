@@ -1,33 +1,22 @@
 //! Runs a command within bounds, and leaves nothing of it behind.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
-use nix::unistd::Pid;
+use nix::sys::wait::WaitStatus;
 use zeroize::Zeroizing;
 
 use super::super::buffer::SecretBuffer;
 use super::ExecError;
-
-/// How often what can't be waited for is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
-/// How long the kernel may take to end what was killed.
-const KILL_TIME: Duration = Duration::from_secs(2);
-/// How long a command may be open for writing elsewhere: while it is replaced, or
-/// in another thread's child between its fork and its exec.
-const BUSY_TIME: Duration = Duration::from_millis(500);
+use super::group::Group;
 
 /// What a run may take.
 pub(super) struct Bounds {
@@ -50,11 +39,19 @@ pub(super) fn run(
     bounds: &Bounds,
 ) -> Result<SecretBuffer, ExecError> {
     let began = Instant::now();
-    let (mut child, group) =
-        start(command, args, variables).map_err(|source| ExecError::Start {
-            command: command.to_owned(),
-            source,
-        })?;
+    let mut to_start = Command::new(command);
+    to_start
+        .args(args)
+        .env_clear()
+        .envs(variables)
+        .current_dir(command.parent().unwrap_or(Path::new("/")))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let (mut child, group) = Group::start(&mut to_start).map_err(|source| ExecError::Start {
+        command: command.to_owned(),
+        source,
+    })?;
     let ended = Talk::with(&mut child, bounds, began)
         .map_err(ExecError::Io)
         .and_then(|talk| talk.run(input))
@@ -67,45 +64,6 @@ pub(super) fn run(
             end,
             stderr_bytes: heard.stderr_bytes,
         }),
-    }
-}
-
-fn start(
-    command: &Path,
-    args: &[String],
-    variables: &BTreeMap<OsString, OsString>,
-) -> io::Result<(Child, Group)> {
-    let began = Instant::now();
-    loop {
-        let mut running = running();
-        if running.is_over {
-            return Err(io::Error::other("the process ends"));
-        }
-        let started = Command::new(command)
-            .args(args)
-            .env_clear()
-            .envs(variables)
-            .current_dir(command.parent().unwrap_or(Path::new("/")))
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        match started {
-            Err(error)
-                if error.kind() == io::ErrorKind::ExecutableFileBusy
-                    && began.elapsed() < BUSY_TIME =>
-            {
-                drop(running);
-                std::thread::sleep(LOOK_EVERY);
-            }
-            Err(error) => return Err(error),
-            Ok(child) => {
-                let group = Group::of(&child);
-                running.groups.insert(group.0);
-                return Ok((child, group));
-            }
-        }
     }
 }
 
@@ -262,76 +220,4 @@ fn is_later(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
     )
-}
-
-/// The command's process group. Its leader is not reaped before the group is
-/// killed: until then nobody else can get the group's number.
-struct Group(Pid);
-
-/// What the process must not leave behind when it ends.
-static RUNNING: Mutex<Running> = Mutex::new(Running {
-    groups: BTreeSet::new(),
-    is_over: false,
-});
-
-struct Running {
-    groups: BTreeSet<Pid>,
-    /// The process ends: nothing is started any more.
-    is_over: bool,
-}
-
-/// Kills every command that runs now, with its children, and lets no other start:
-/// for the end of the process. Whoever waits for one gets an error.
-pub fn kill_running() {
-    let mut running = running();
-    running.is_over = true;
-    for &group in &running.groups {
-        // It may have ended by itself.
-        let _ = killpg(group, Signal::SIGKILL);
-    }
-}
-
-fn running() -> MutexGuard<'static, Running> {
-    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Group {
-    fn of(leader: &Child) -> Self {
-        let id = i32::try_from(leader.id()).expect("process ids are positive `pid_t`");
-        Self(Pid::from_raw(id))
-    }
-
-    /// How the leader ended, waited for.
-    fn exit(&self, began: Instant, timeout: Duration) -> Result<WaitStatus, ExecError> {
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        loop {
-            match waitid(Id::Pid(self.0), flags) {
-                Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => {}
-                Ok(status) => return Ok(status),
-                Err(error) => return Err(ExecError::Io(error.into())),
-            }
-            if began.elapsed() >= timeout {
-                return Err(ExecError::TimedOut(timeout));
-            }
-            std::thread::sleep(LOOK_EVERY);
-        }
-    }
-
-    /// Kills and reaps the group: the leader, and those of its children that are
-    /// ours by now because we are the first process of a container.
-    fn end(self) {
-        // Taken off the list first: once it is reaped, its number may be another's.
-        running().groups.remove(&self.0);
-        // Nobody may be left in it, which is fine.
-        let _ = killpg(self.0, Signal::SIGKILL);
-        let began = Instant::now();
-        let members = Pid::from_raw(-self.0.as_raw());
-        while began.elapsed() < KILL_TIME {
-            match waitpid(members, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::StillAlive) => std::thread::sleep(LOOK_EVERY),
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(_) => return,
-            }
-        }
-    }
 }

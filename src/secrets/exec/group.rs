@@ -1,0 +1,117 @@
+//! The process group of a command: started, waited for, and ended with all that
+//! it has started itself.
+
+use super::ExecError;
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::Pid;
+use std::collections::BTreeSet;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often what can't be waited for is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// How long the kernel may take to end what was killed.
+const KILL_TIME: Duration = Duration::from_secs(2);
+/// How long a command may be open for writing elsewhere: while it is replaced, or
+/// in another thread's child between its fork and its exec.
+const BUSY_TIME: Duration = Duration::from_millis(500);
+
+/// The command's process group. Its leader is not reaped before the group is
+/// killed: until then nobody else can get the group's number.
+pub(super) struct Group(Pid);
+
+/// What the process must not leave behind when it ends.
+static RUNNING: Mutex<Running> = Mutex::new(Running {
+    groups: BTreeSet::new(),
+    is_over: false,
+});
+
+struct Running {
+    groups: BTreeSet<Pid>,
+    /// The process ends: nothing is started any more.
+    is_over: bool,
+}
+
+/// Kills every command that runs now, with its children, and lets no other start:
+/// for the end of the process. Whoever waits for one gets an error.
+pub fn kill_running() {
+    let mut running = running();
+    running.is_over = true;
+    for &group in &running.groups {
+        // It may have ended by itself.
+        let _ = killpg(group, Signal::SIGKILL);
+    }
+}
+
+fn running() -> MutexGuard<'static, Running> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Group {
+    /// Starts the command as the leader of a group of its own.
+    pub(super) fn start(command: &mut Command) -> io::Result<(Child, Self)> {
+        let began = Instant::now();
+        command.process_group(0);
+        loop {
+            let mut running = running();
+            if running.is_over {
+                return Err(io::Error::other("the process ends"));
+            }
+            match command.spawn() {
+                Err(error)
+                    if error.kind() == io::ErrorKind::ExecutableFileBusy
+                        && began.elapsed() < BUSY_TIME =>
+                {
+                    drop(running);
+                    std::thread::sleep(LOOK_EVERY);
+                }
+                Err(error) => return Err(error),
+                Ok(child) => {
+                    let id = i32::try_from(child.id()).expect("process ids are positive `pid_t`");
+                    let group = Self(Pid::from_raw(id));
+                    running.groups.insert(group.0);
+                    return Ok((child, group));
+                }
+            }
+        }
+    }
+
+    /// How the leader ended, waited for.
+    pub(super) fn exit(&self, began: Instant, timeout: Duration) -> Result<WaitStatus, ExecError> {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        loop {
+            match waitid(Id::Pid(self.0), flags) {
+                Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => {}
+                Ok(status) => return Ok(status),
+                Err(error) => return Err(ExecError::Io(error.into())),
+            }
+            if began.elapsed() >= timeout {
+                return Err(ExecError::TimedOut(timeout));
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Kills and reaps the group: the leader, and those of its children that are
+    /// ours by now because we are the first process of a container.
+    pub(super) fn end(self) {
+        // Taken off the list first: once it is reaped, its number may be another's.
+        running().groups.remove(&self.0);
+        // Nobody may be left in it, which is fine.
+        let _ = killpg(self.0, Signal::SIGKILL);
+        let began = Instant::now();
+        let members = Pid::from_raw(-self.0.as_raw());
+        while began.elapsed() < KILL_TIME {
+            match waitpid(members, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) => std::thread::sleep(LOOK_EVERY),
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
