@@ -174,7 +174,19 @@ fn each_key_comes_along_or_is_named() {
             .collect();
         assert_eq!(named, *left, "{written}");
         assert!(!toml.contains("hunter2"), "{toml}");
-        toml::from_str::<toml::Table>(toml).unwrap();
+        let needed: Vec<&str> = imported
+            .problems
+            .iter()
+            .map(|problem| problem.key.as_str())
+            .collect();
+        let expected: &[&str] = match *written {
+            // The path was one that only the gateway could have filled in.
+            written if written.contains("path: '${HOME}/s'") => &["secrets.providers.f.path"],
+            // This row names a provider that it doesn't list.
+            written if written.contains("'my.llm'") => &["models.providers.\"my.llm\".apiKeys[1]"],
+            _ => &[],
+        };
+        assert_eq!(needed, expected, "{toml}");
     }
 }
 
@@ -186,6 +198,27 @@ fn environment_providers_and_references_hold_as_they_are() {
         1,
     ));
     assert!(config(&imported).upstream.credential.is_some());
+}
+
+#[test]
+fn references_to_files_and_commands_hold_as_they_are() {
+    let imported = import(&COMPLETE.replacen(
+        "  gateway: {",
+        "  secrets: { providers: { f: { source: 'file', path: '/s.json' }, v: { source: 'exec', command: '/v' } } },\n  \
+         models: { providers: { a: { apiKey: { source: 'exec', provider: 'v', id: 'a/b' } }, \
+         o: { enabled: false, apiKey: { source: 'file', provider: 'f', id: '/o' } } } },\n  gateway: {",
+        1,
+    ));
+    let config = config(&imported);
+    let surfaces = config.surfaces();
+    let inputs: Vec<_> = surfaces
+        .iter()
+        .filter_map(|surface| match surface.input {
+            crate::secrets::SecretInput::Ref(reference) => Some(reference.to_string()),
+            crate::secrets::SecretInput::Plain(_) => None,
+        })
+        .collect();
+    assert_eq!(inputs, ["exec:v:a/b", "file:f:/o"]);
 }
 
 #[test]
