@@ -10,6 +10,8 @@
 mod chain;
 #[path = "deploy/client.rs"]
 mod client;
+#[path = "deploy/portcullis.rs"]
+mod portcullis;
 #[path = "deploy/recorder.rs"]
 mod recorder;
 #[path = "deploy/sandbox.rs"]
