@@ -2,7 +2,8 @@
 //! replaced, and a replacement that finds nothing fails the test.
 //!
 //! nginx and Caddy run as Debian ships them. Traefik and Pomerium don't run here: what their
-//! documentation says they send is replayed, in tests whose names begin with `replayed_`.
+//! documentation says they send is replayed, in tests whose names begin with `replayed_`. `pass`, gpg,
+//! age and sops run; 1Password's and Vault's programs have stand-ins (`deploy/secret-tools/`).
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its premise fails")]
 
@@ -10,6 +11,10 @@
 mod chain;
 #[path = "deploy/client.rs"]
 mod client;
+#[path = "deploy/portcullis.rs"]
+mod portcullis;
+#[path = "deploy/recipe.rs"]
+mod recipe;
 #[path = "deploy/recorder.rs"]
 mod recorder;
 #[path = "deploy/sandbox.rs"]
@@ -21,5 +26,13 @@ mod chains;
 mod configs;
 #[path = "deploy/replays.rs"]
 mod replays;
+#[path = "deploy/resolver.rs"]
+mod resolver;
 #[path = "deploy/scripts.rs"]
 mod scripts;
+#[path = "deploy/secret_files.rs"]
+mod secret_files;
+#[path = "deploy/secret_tools.rs"]
+mod secret_tools;
+#[path = "deploy/secrets.rs"]
+mod secrets;

@@ -4,8 +4,9 @@
 use std::net::SocketAddr;
 
 use crate::client::{Answer, Client};
+use crate::portcullis::Portcullis;
 use crate::recorder::Recorder;
-use crate::sandbox::{PUBLIC_NAME, Portcullis, Running, Sandbox, free_address};
+use crate::sandbox::{PUBLIC_NAME, Running, Sandbox, free_address};
 
 /// An identity proxy in front of Portcullis in front of a recording upstream.
 pub(crate) struct Chain {

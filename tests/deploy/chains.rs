@@ -2,8 +2,9 @@
 
 use crate::chain::Chain;
 use crate::client::Client;
+use crate::portcullis::Portcullis;
 use crate::recorder::Recorder;
-use crate::sandbox::{Portcullis, Sandbox};
+use crate::sandbox::Sandbox;
 
 const CEILING: &str = "operator.read,operator.write,operator.approvals,operator.questions";
 

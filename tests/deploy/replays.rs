@@ -3,8 +3,9 @@
 //! pass on.
 
 use crate::client::Client;
+use crate::portcullis::Portcullis;
 use crate::recorder::{Head, Recorder};
-use crate::sandbox::{Portcullis, Sandbox};
+use crate::sandbox::Sandbox;
 
 const CEILING: &str = "operator.read,operator.write,operator.approvals,operator.questions";
 

@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::client;
-
 /// The program under test.
 pub(crate) const PORTCULLIS: &str = env!("CARGO_BIN_EXE_portcullis");
 
@@ -73,16 +71,8 @@ impl Sandbox {
         name: &str,
         replacements: &[(&str, &str)],
     ) -> PathBuf {
-        let mut text = committed_file(committed);
-        for (from, to) in replacements {
-            assert!(
-                text.contains(from),
-                "{committed} doesn't hold `{from}`, which this test replaces"
-            );
-            text = text.replace(from, to);
-        }
         let path = self.path(name);
-        fs::write(&path, text).unwrap();
+        fs::write(&path, with_replacements(committed, replacements)).unwrap();
         path
     }
 }
@@ -98,6 +88,16 @@ impl Running {
     /// Panics with the way out when the program isn't installed: a chain that wasn't tried must not
     /// look like one that holds.
     pub(crate) fn start(sandbox: &Sandbox, program: &str, arguments: &[&str]) -> Self {
+        Self::start_with(sandbox, program, arguments, &[])
+    }
+
+    /// The same, with further variables in its environment.
+    pub(crate) fn start_with(
+        sandbox: &Sandbox,
+        program: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let name = Path::new(program)
             .file_name()
             .and_then(|n| n.to_str())
@@ -116,6 +116,7 @@ impl Running {
             .env("HOME", sandbox.path(""))
             .env("XDG_DATA_HOME", sandbox.path("data"))
             .env("XDG_CONFIG_HOME", sandbox.path("config"))
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -148,73 +149,6 @@ impl Drop for Running {
     }
 }
 
-/// Portcullis on a configuration from `deploy/`.
-pub(crate) struct Portcullis {
-    pub(crate) door: SocketAddr,
-    admin: SocketAddr,
-    _running: Running,
-}
-
-impl Portcullis {
-    /// Starts it on a configuration from `deploy/`, its addresses, certificates and upstream
-    /// replaced, and `more` with them.
-    pub(crate) fn start(
-        sandbox: &Sandbox,
-        committed: &str,
-        upstream: SocketAddr,
-        more: &[(&str, &str)],
-    ) -> Self {
-        let (door, admin) = (free_address(), free_address());
-        let tls = sandbox.text("tls/");
-        let (door_text, admin_text, upstream_text) = (
-            format!("\"{door}\""),
-            format!("\"{admin}\""),
-            format!("\"http://{upstream}\""),
-        );
-        let mut replacements = vec![
-            ("\"http://127.0.0.1:18789\"", upstream_text.as_str()),
-            ("\"127.0.0.1:9180\"", &admin_text),
-            ("/etc/portcullis/tls/", &tls),
-        ];
-        let listens_on = if more.is_empty() {
-            "\"127.0.0.1:8443\""
-        } else {
-            "\"10.0.0.7:8443\""
-        };
-        replacements.push((listens_on, &door_text));
-        replacements.extend(more);
-        let config = sandbox.write_from(committed, "portcullis.toml", &replacements);
-        let running = Running::start(
-            sandbox,
-            PORTCULLIS,
-            &[
-                "run",
-                "--config",
-                config.to_str().expect("a temporary folder's name is UTF-8"),
-            ],
-        )
-        .accepting(sandbox, "portcullis.log", door);
-        Self {
-            door,
-            admin,
-            _running: running,
-        }
-    }
-
-    /// How many requests the front door has answered, whatever the outcome.
-    pub(crate) fn requests(&self) -> u64 {
-        let answer = client::fetch(self.admin, "/metrics").expect("the admin listener answers");
-        assert_eq!(answer.status, 200, "{answer:?}");
-        answer
-            .body
-            .lines()
-            .filter(|line| line.starts_with("portcullis_requests_total"))
-            .filter_map(|line| line.rsplit_once(' '))
-            .map(|(_, count)| count.parse::<f64>().expect("a counter is a number") as u64)
-            .sum()
-    }
-}
-
 /// A loopback address whose port was free a moment ago.
 pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0")
@@ -226,6 +160,19 @@ pub(crate) fn free_address() -> SocketAddr {
 /// The text of a file of this repository.
 pub(crate) fn committed_file(path: &str) -> String {
     fs::read_to_string(repository().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The text of a file of this repository, with replacements. Each must find something.
+pub(crate) fn with_replacements(committed: &str, replacements: &[(&str, &str)]) -> String {
+    let mut text = committed_file(committed);
+    for (from, to) in replacements {
+        assert!(
+            text.contains(from),
+            "{committed} doesn't hold `{from}`, which this test replaces"
+        );
+        text = text.replace(from, to);
+    }
+    text
 }
 
 /// This repository.

@@ -26,22 +26,21 @@ fn the_kubernetes_manifests_are_valid_by_the_api_schemas() {
     run("kubernetes-schemas", &[]);
 }
 
-fn run(script: &str, arguments: &[&str]) {
+/// What a script prints; none where it can't run here, which is said aloud.
+pub(crate) fn run(script: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(repository().join("tests/deploy").join(script))
         .args(arguments)
         .output()
         .unwrap_or_else(|error| panic!("{script} doesn't start: {error}"));
-    let said = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = format!("{printed}{}", String::from_utf8_lossy(&output.stderr));
     match output.status.code() {
-        Some(0) => {}
+        Some(0) => Some(printed),
         Some(77) => {
             // Not eprintln!: the test harness keeps that to itself when a test passes.
             let loud = format!("\n*** SKIPPED {script} ***\n{said}");
             let _ = std::io::stderr().write_all(loud.as_bytes());
+            None
         }
         code => panic!("{script} exits {code:?}:\n{said}"),
     }
