@@ -164,8 +164,9 @@ fn credential(config: &Config, secrets: &Secrets) -> Result<Option<Credential>, 
     let value = configured
         .format
         .apply(secret)
-        .map_err(|_| BuildError::Unsendable {
+        .map_err(|source| BuildError::Unsendable {
             key: UPSTREAM_CREDENTIAL,
+            source,
         })?;
     Ok(Some(Credential {
         header: configured.header.clone(),

@@ -28,7 +28,7 @@ pub enum HeaderBytesError {
     #[error("got white space at an end, expected a value without")]
     Untrimmed,
     /// A byte that would break the header, or that receivers read differently.
-    #[error("got a byte outside printable ASCII at [{0}], expected none")]
+    #[error("got a line break or another byte outside printable ASCII at [{0}], expected none")]
     Illegal(usize),
 }
 

@@ -1,6 +1,7 @@
 //! Why a valid configuration can't be put to use.
 
 use crate::config::UsersFileError;
+use crate::forwarded::HeaderBytesError;
 use crate::secrets::{SecretError, SecretRef};
 use crate::snapshot::TokenError;
 use crate::tls::TlsError;
@@ -29,11 +30,14 @@ pub enum BuildError {
         #[source]
         source: Box<SecretError>,
     },
-    /// A secret can't be sent in a header.
-    #[error("{key}: the secret holds characters that no header may")]
+    /// A secret can't be sent in a header: it holds more than the secret, mostly.
+    #[error("{key}: the secret can't be sent in a header: {source}")]
     Unsendable {
         /// The config key.
         key: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: HeaderBytesError,
     },
     /// `admin.token` is no token.
     #[error("admin.token: {0}")]
@@ -63,7 +67,7 @@ impl BuildError {
     #[must_use]
     pub fn key(&self) -> &str {
         match self {
-            Self::Tls { key, .. } | Self::Unsendable { key } => key,
+            Self::Tls { key, .. } | Self::Unsendable { key, .. } => key,
             Self::Secret { key, .. } => key,
             Self::Token(_) => crate::config::ADMIN_TOKEN,
             Self::UnreadableUsers { .. } | Self::Users { .. } => {
