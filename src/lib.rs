@@ -9,7 +9,7 @@
 //! | 6 | [`cli`]: the commands |
 //! | 5 | [`server`]: the composition root |
 //! | 4 | [`listener`], [`proxy`], [`admin`], [`demo`] |
-//! | 3 | [`snapshot`]: all that a reload replaces |
+//! | 3 | [`snapshot`]: all that a reload replaces; [`doctor`]: what is wrong around a config |
 //! | 2 | [`config`], [`upstream`] |
 //! | 1 | [`forwarded`], [`http1`], [`tls`], [`telemetry`] |
 //! | 0 | [`policy`], [`secrets`], [`authority`], [`transport`], [`drain`], [`html`] |
@@ -19,6 +19,7 @@ pub mod authority;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod drain;
 pub mod forwarded;
 pub mod html;

@@ -1,6 +1,7 @@
 //! `portcullis secrets`: which secrets the configuration names, whether they can be
 //! had, and how the running process takes up new ones.
 
+mod audit;
 mod list;
 mod reload;
 
@@ -17,6 +18,9 @@ pub(super) enum Command {
     List(list::Arguments),
     /// Resolve every secret that is in use, and say why one can't be had
     Resolve(list::Arguments),
+    /// Find secrets in plain text, files of secrets that others can open, and references
+    /// without a value
+    Audit(audit::Arguments),
     /// Have the running process read its configuration and secrets again
     Reload(reload::Arguments),
 }
@@ -30,6 +34,7 @@ pub(super) fn run(command: &Command) -> ExitCode {
     match command {
         Command::List(arguments) => list::run(arguments, list::Purpose::Show),
         Command::Resolve(arguments) => list::run(arguments, list::Purpose::Prove),
+        Command::Audit(arguments) => audit::run(arguments),
         Command::Reload(arguments) => reload::run(arguments),
     }
 }

@@ -6,6 +6,7 @@
 
 mod abuse;
 mod admin;
+mod audit;
 mod cli;
 mod client;
 mod denials;

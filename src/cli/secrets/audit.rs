@@ -1,0 +1,151 @@
+//! `portcullis secrets audit`: plaintext where it shouldn't be, and references
+//! without a value.
+
+use super::super::config_file::{Loaded, load};
+use super::super::output::{self, Style};
+use super::super::{ConfigPath, EXIT_USAGE};
+use crate::doctor::{
+    Facts, Finding, FindingId, Severity, USUAL_FOLDERS, Unresolved, audit_secrets,
+};
+use crate::secrets::{SecretSource, env};
+use crate::snapshot::{SecretState, Secrets, State};
+use clap::Args;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// With `--check`: something is to be mended.
+const EXIT_FINDINGS: u8 = 1;
+/// With `--check`: a reference that is in use has no value.
+const EXIT_UNRESOLVED: u8 = 2;
+
+/// Arguments of `secrets audit`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Arguments {
+    #[command(flatten)]
+    config: ConfigPath,
+    /// Exit with 1 for findings of severity warning or critical, with 2 for references
+    /// without a value
+    #[arg(long)]
+    check: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// A folder of systemd units to look in instead of the system's own; may be repeated
+    #[arg(long, value_name = "DIR", hide = true)]
+    units: Vec<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let Loaded { config, path, .. } = match load(&arguments.config) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            error.complain();
+            return EXIT_USAGE.into();
+        }
+    };
+    let secrets = Secrets::resolve(&config, &env::process);
+    let unresolved: Vec<_> = secrets.states().iter().filter_map(unresolved).collect();
+    let facts = Facts::gather(&config, &path, &folders(&arguments.units), &env::process);
+    let findings = audit_secrets(&config, &facts, &unresolved);
+    let written = if arguments.json {
+        output::line(json!({
+            "ok": findings.iter().all(|finding| finding.severity == Severity::Info),
+            "file": path.display().to_string(),
+            "findings": findings,
+        }))
+    } else {
+        output::raw(text(&findings, Style::for_stdout()).as_bytes())
+    };
+    let code = if arguments.check {
+        verdict(&findings)
+    } else {
+        0
+    };
+    output::finish(written, code.into())
+}
+
+/// A folder that somebody names must be there; of the usual ones most are not.
+fn folders(named: &[PathBuf]) -> Vec<PathBuf> {
+    if !named.is_empty() {
+        return named.to_owned();
+    }
+    let usual = USUAL_FOLDERS.iter().map(PathBuf::from);
+    usual.filter(|folder| is_there(folder)).collect()
+}
+
+fn is_there(folder: &Path) -> bool {
+    // What is hidden from us is there.
+    folder.try_exists().unwrap_or(true)
+}
+
+fn unresolved(state: &SecretState) -> Option<Unresolved> {
+    let SecretState {
+        surface,
+        source,
+        provider,
+        id,
+        state,
+        problem,
+    } = state;
+    let (State::Unresolved, Some(problem)) = (state, problem) else {
+        return None;
+    };
+    let (provider, id) = (provider.as_deref()?, id.as_deref()?);
+    Some(Unresolved {
+        key: surface.clone(),
+        reference: format!("{source}:{provider}:{id}"),
+        variable: (*source == SecretSource::Env.as_str()).then(|| id.to_owned()),
+        code: problem.code,
+        message: problem.message.clone(),
+        remedy: problem.remedy.clone().unwrap_or_default(),
+    })
+}
+
+fn verdict(findings: &[Finding]) -> u8 {
+    let has = |wanted: fn(&Finding) -> bool| findings.iter().any(wanted);
+    if has(|finding| finding.id == FindingId::RefUnresolved) {
+        EXIT_UNRESOLVED
+    } else if has(|finding| finding.severity >= Severity::Warning) {
+        EXIT_FINDINGS
+    } else {
+        0
+    }
+}
+
+fn text(findings: &[Finding], style: Style) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        let Finding {
+            id,
+            severity,
+            evidence,
+            remedy,
+            place,
+        } = finding;
+        let severity = match severity {
+            Severity::Critical => style.red(severity),
+            Severity::Warning => style.bold(severity),
+            Severity::Info => style.dim(severity),
+        };
+        let rest = one_line(&format!("{id} {place}: {evidence}; do: {remedy}"));
+        text.push_str(&format!("{severity} {rest}\n"));
+    }
+    let count = |severity| {
+        let such = findings.iter().filter(|found| found.severity == severity);
+        such.count()
+    };
+    let [critical, warning, info] =
+        [Severity::Critical, Severity::Warning, Severity::Info].map(count);
+    let total = findings.len();
+    let noun = if total == 1 { "finding" } else { "findings" };
+    text.push_str(&format!(
+        "{total} {noun}: {critical} critical, {warning} warning, {info} info\n"
+    ));
+    text
+}
+
+/// Paths may hold anything, line breaks and a terminal's commands included.
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}

@@ -1,0 +1,178 @@
+//! The audit of secrets: plaintext where it shouldn't be, files that are open to
+//! others, and references without a value.
+
+use super::assignment::{is_credential, shown};
+use super::custody::{self, FileFacts, Guard, not_examined};
+use super::facts::Facts;
+use super::finding::{Finding, FindingId, Place, Severity};
+use super::look::Look;
+use super::unit_environment;
+use crate::config::{Activity, Config, Surface};
+use crate::secrets::{Provider, SecretInput};
+
+/// A reference that is in use and has no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unresolved {
+    /// The config's key.
+    pub key: String,
+    /// The reference: `env:default:TOKEN`.
+    pub reference: String,
+    /// The variable that would hold it, where it is one.
+    pub variable: Option<String>,
+    /// The code of the error.
+    pub code: &'static str,
+    /// What was got and what was expected.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// Every finding on the config's secrets, the worst first.
+#[must_use]
+pub fn audit_secrets(config: &Config, facts: &Facts, unresolved: &[Unresolved]) -> Vec<Finding> {
+    let mut findings = plaintext(config, facts);
+    if !findings.is_empty() {
+        findings.extend(broad_config(facts));
+    }
+    let guarded = facts.guarded.iter();
+    findings.extend(guarded.flat_map(|file| {
+        let line = facts.key_lines.of(&file.key);
+        custody::check(file, line, facts.user)
+    }));
+    findings.extend(unit_environment::check(config, &facts.units, facts.user));
+    findings.extend(
+        unresolved
+            .iter()
+            .map(|unresolved| without_value(unresolved, facts)),
+    );
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    findings
+}
+
+fn at_key(key: &str, facts: &Facts) -> Place {
+    Place {
+        line: facts.key_lines.of(key),
+        key: Some(key.to_owned()),
+        ..Place::file(&facts.config_path)
+    }
+}
+
+fn plaintext(config: &Config, facts: &Facts) -> Vec<Finding> {
+    const READ: u32 = 0o044;
+    let config_file = facts.config_file.seen();
+    let severity = match config_file {
+        Some(FileFacts { mode, .. }) if mode & READ != 0 => Severity::Critical,
+        _ => Severity::Warning,
+    };
+    let finding = |evidence: String, remedy: String, place: Place| Finding {
+        id: FindingId::PlaintextFound,
+        severity,
+        evidence,
+        remedy,
+        place,
+    };
+    let surfaces = config.surfaces().into_iter();
+    let on_surfaces = surfaces.filter_map(|surface| {
+        let Surface {
+            key,
+            input,
+            activity,
+        } = surface;
+        let use_of_it = match activity {
+            Activity::Active => String::new(),
+            Activity::Inactive(reason) => format!(", though nothing uses it: {reason}"),
+        };
+        matches!(input, SecretInput::Plain(_)).then(|| {
+            finding(
+                format!("the secret stands in the config itself{use_of_it}"),
+                "put it into a file, the environment or a password store, write \"$NAME\" or \
+                 { source, provider, id } here, and replace it if others have seen this file"
+                    .to_owned(),
+                at_key(&key, facts),
+            )
+        })
+    });
+    let in_variables = config.secrets.listed().flat_map(|(provider, listed)| {
+        let set = match listed {
+            Provider::Exec(exec) => Some(&exec.env),
+            Provider::Env(_) | Provider::File(_) => None,
+        };
+        let set = set.into_iter().flatten();
+        let secret = set.filter(|(name, value)| is_credential(name) && !value.trim().is_empty());
+        secret.map(move |(name, _)| {
+            let table = format!("secrets.providers.{provider}.env");
+            let named = at_key(&format!("{table}.{name}"), facts);
+            let place = Place {
+                key: Some(match shown(name) {
+                    Some(name) => format!("{table}.{name}"),
+                    None => table.clone(),
+                }),
+                ..named
+            };
+            finding(
+                "a variable whose name is that of a credential is set in the config itself"
+                    .to_owned(),
+                format!(
+                    "set it in the environment that Portcullis is started with, and name it in \
+                     `secrets.providers.{provider}.passEnv` instead"
+                ),
+                place,
+            )
+        })
+    });
+    on_surfaces.chain(in_variables).collect()
+}
+
+/// On the config's own file, which holds plaintext.
+fn broad_config(facts: &Facts) -> Vec<Finding> {
+    let place = Place::file(&facts.config_path);
+    match &facts.config_file {
+        Look::Missing => Vec::new(),
+        Look::Hidden(reason) => vec![not_examined(place, "the config's file", reason)],
+        Look::Seen(file) => {
+            custody::breaches(&facts.config_path, *file, Guard::Private, facts.user)
+                .into_iter()
+                .map(|breach| Finding {
+                    id: FindingId::FileModeBroad,
+                    severity: breach.severity,
+                    evidence: format!(
+                        "the config holds secrets in plain text, and {}",
+                        breach.evidence
+                    ),
+                    remedy: breach.remedy,
+                    place: place.clone(),
+                })
+                .collect()
+        }
+    }
+}
+
+fn without_value(unresolved: &Unresolved, facts: &Facts) -> Finding {
+    let Unresolved {
+        key,
+        reference,
+        variable,
+        code,
+        message,
+        remedy,
+    } = unresolved;
+    let setter = variable
+        .as_ref()
+        .and_then(|name| unit_environment::setter(&facts.units, name));
+    Finding {
+        id: FindingId::RefUnresolved,
+        severity: Severity::Critical,
+        evidence: format!("{reference}: {message} ({code})"),
+        remedy: match setter {
+            Some(path) => format!(
+                "{} sets it for the service: run this with the same environment",
+                path.display()
+            ),
+            None => remedy.clone(),
+        },
+        place: at_key(key, facts),
+    }
+}
+
+#[cfg(test)]
+mod tests;
