@@ -77,7 +77,7 @@ impl Case {
         self.batches = vec![self.batches.into_iter().flatten().collect()];
         self
     }
-    pub(crate) fn as_one(mut self) -> Self {
+    pub(crate) fn crowd(mut self) -> Self {
         self.is_crowd = true;
         self
     }

@@ -142,5 +142,5 @@ fn too_many(count: usize) -> Case {
             case.variable(&name, "s3cret").asks("env", "default", &name)
         })
         .together()
-        .as_one()
+        .crowd()
 }

@@ -226,5 +226,5 @@ fn large_request(world: &World) -> Case {
             },
         )
         .together()
-        .as_one()
+        .crowd()
 }
