@@ -7,9 +7,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-/// A user that isn't this one, unless the tests run as `nobody`.
-const SOMEBODY_ELSE: u32 = 65534;
-
 pub(crate) struct World {
     folder: tempfile::TempDir,
     scripts: Cell<usize>,
@@ -92,7 +89,8 @@ impl World {
 
     /// Gives a file away, which only root can; notes what is left out otherwise.
     pub(crate) fn give_away(&self, path: &str, what: &'static str) -> bool {
-        let is_given = chown(Path::new(path), Some(SOMEBODY_ELSE), None).is_ok();
+        let somebody_else = nix::unistd::geteuid().as_raw() + 1;
+        let is_given = chown(Path::new(path), Some(somebody_else), None).is_ok();
         if !is_given {
             self.left_out.borrow_mut().push(what);
         }
