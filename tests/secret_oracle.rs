@@ -68,8 +68,8 @@ fn portcullis_and_the_gateway_resolve_alike() {
     .into_iter()
     .flatten()
     .collect();
-    let ours: Vec<Verdict> = cases.iter().map(portcullis::judge).collect();
     let theirs = gateway::judge(&cases, world.home());
+    let ours: Vec<Verdict> = cases.iter().map(portcullis::judge).collect();
     let comparisons: Vec<Comparison> = cases
         .iter()
         .zip(ours.into_iter().zip(theirs))

@@ -54,13 +54,14 @@ pub(crate) fn judge(cases: &[Case], home: PathBuf) -> Vec<Verdict> {
         .spawn()
         .unwrap();
     let request = serde_json::to_vec(&request).unwrap();
-    oracle.stdin.take().unwrap().write_all(&request).unwrap();
+    let sent = oracle.stdin.take().unwrap().write_all(&request);
     let output = oracle.wait_with_output().unwrap();
     assert!(
         output.status.success(),
         "the oracle ended with {}",
         output.status
     );
+    sent.unwrap();
     let results: Vec<Result> = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(results.len(), cases.len(), "the oracle lost a case");
     results.into_iter().map(verdict).collect()

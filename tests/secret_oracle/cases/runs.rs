@@ -172,15 +172,15 @@ fn bounds(world: &World) -> Vec<Case> {
         (
             "is never silent for long",
             run(
-                &format!("for n in 1 2 3 4 5; do sleep 0.1; echo; done; {ANSWERS}"),
-                json!({"timeoutMs": 4000, "noOutputTimeoutMs": 400}),
+                &format!("for n in 1 2 3 4; do sleep 0.3; echo; done; {ANSWERS}"),
+                json!({"timeoutMs": 6000, "noOutputTimeoutMs": 1000}),
             ),
         ),
         (
             "is loud on standard error alone",
             run(
-                &format!("for n in 1 2 3 4 5; do sleep 0.1; echo >&2; done; {ANSWERS}"),
-                json!({"timeoutMs": 4000, "noOutputTimeoutMs": 400}),
+                &format!("for n in 1 2 3 4; do sleep 0.3; echo >&2; done; {ANSWERS}"),
+                json!({"timeoutMs": 6000, "noOutputTimeoutMs": 1000}),
             ),
         ),
         ("prints less than it may", run(&padded(99), most(100))),
