@@ -19,15 +19,18 @@ test: ## Run all tests
 	@.ci/setup build test
 	@.ci/test $(ARGS)
 
-test-openclaw: ## Run the real OpenClaw gateway behind Portcullis (about 4 min)
+test-openclaw: ## Run the real OpenClaw gateway behind Portcullis (about 5 min)
 	@.ci/setup build openclaw
 	cargo build --locked
+	tests/openclaw/install
+	cargo test --locked --test secret_oracle -- --nocapture
 	tests/openclaw/run $(ARGS)
 
 lint: ## Check formatting, lints, documentation and dependencies
 	@.ci/setup build
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --test secret_oracle -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
 	.ci/deny
 
