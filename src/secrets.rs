@@ -31,8 +31,19 @@ pub use value::SecretValue;
 /// How secret providers read the environment: a name in, its value out.
 pub type Environment<'a> = &'a (dyn Fn(&str) -> Option<OsString> + Sync);
 
-/// What stands at the gateway where a secret was taken out of a config.
-const REDACTED: &str = "__OPENCLAW_REDACTED__";
+/// What stands at the gateway, and in what it prints, where a secret was taken out.
+const PLACEHOLDERS: [&str; 10] = [
+    "__OPENCLAW_REDACTED__",
+    "REDACTED",
+    "xoxb-REDACTED",
+    "xapp-REDACTED",
+    "***",
+    "[redacted]",
+    "[REDACTED]",
+    "<redacted>",
+    "[REDACTED_PRIVATE_KEY]",
+    "[REDACTED CREDENTIAL]",
+];
 
 /// A configured provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,16 +155,26 @@ impl Default for Providers {
 /// What a provider has under an id, if that can be a secret.
 fn usable(reference: &SecretRef, text: &str) -> Result<SecretValue, SecretError> {
     let reference = || reference.clone();
-    if text.trim().is_empty() {
+    if trim(text).is_empty() {
         return Err(SecretError::NoSecret {
             reference: reference(),
             got: "a blank string",
         });
     }
-    if text == REDACTED {
+    if is_placeholder(text) {
         return Err(SecretError::Redacted {
             reference: reference(),
         });
     }
     Ok(SecretValue::concat(&[text]))
+}
+
+fn is_placeholder(text: &str) -> bool {
+    PLACEHOLDERS.contains(&trim(text))
+}
+
+/// White space is what JavaScript calls so (ECMA-262, `String.prototype.trim`), as
+/// the gateway's resolver does: a byte order mark is some, U+0085 is none.
+fn trim(text: &str) -> &str {
+    text.trim_matches(|c: char| c == '\u{feff}' || (c.is_whitespace() && c != '\u{85}'))
 }

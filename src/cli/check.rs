@@ -59,7 +59,7 @@ fn report(arguments: &Arguments, loaded: &Loaded, failures: &[BuildError]) -> Ex
     if arguments.json {
         let report = json!({
             "ok": failures.is_empty(),
-            "file": loaded.path,
+            "file": loaded.path.display().to_string(),
             "problems": failures.iter().map(failure_json).collect::<Vec<_>>(),
             "warnings": loaded.warnings,
         });
@@ -109,7 +109,7 @@ fn as_json(error: &LoadError) -> serde_json::Value {
                     })
                 })
                 .collect();
-            json!({ "ok": false, "file": path, "problems": problems, "warnings": [] })
+            json!({ "ok": false, "file": path.display().to_string(), "problems": problems, "warnings": [] })
         }
     }
 }

@@ -18,7 +18,8 @@ const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 1..=120_000;
 const MAX_BYTES: std::ops::RangeInclusive<u64> = 1..=20 * 1024 * 1024;
 const MAX_ALLOWED: usize = 256;
 const MAX_ARGS: usize = 128;
-const MAX_ARG_BYTES: usize = 1024;
+/// In UTF-16 units, as JavaScript counts.
+const MAX_ARG_LENGTH: usize = 1024;
 const MAX_PASSED: usize = 128;
 const MAX_TRUSTED_DIRS: usize = 64;
 
@@ -26,7 +27,11 @@ const ENV_NAME: &str = "an environment variable's name";
 
 /// Reads `[secrets]`.
 pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Providers {
-    let [providers, defaults] = section.fields(walk, ["providers", "defaults"], &["resolution"]);
+    let [providers, defaults] = section.fields(
+        walk,
+        ["providers", "defaults"],
+        &["egressProxy", "resolution"],
+    );
     let default_env = read_defaults(&defaults.section(walk), walk);
     let mut listed = BTreeMap::new();
     for (name, provider) in providers.section(walk).members(walk) {
@@ -48,7 +53,7 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Providers {
 /// `file` and `exec` are the gateway's defaults for its own dialogs: a reference
 /// always names its provider.
 fn read_defaults(section: &Section<'_>, walk: &mut Walk<'_>) -> ProviderName {
-    let defaults = section.fields(walk, ["env", "file", "exec"], &[]);
+    let defaults = section.fields(walk, ["env", "file", "exec"], &["store"]);
     let [env, _, _] = defaults.map(|entry| {
         entry.parse(walk, Shape::Hidden, "a provider's name", |text| {
             ProviderName::parse(text).map_err(|error| error.to_string())
@@ -232,10 +237,10 @@ fn read_names(entry: &Entry<'_>, walk: &mut Walk<'_>, most: usize) -> Option<Vec
 
 fn read_args(entry: &Entry<'_>, walk: &mut Walk<'_>) -> Vec<String> {
     let items = read_list(entry, walk, "an array of strings", MAX_ARGS).unwrap_or_default();
-    let expected = format!("a string of at most {MAX_ARG_BYTES} bytes, without NUL");
+    let expected = format!("a string of at most {MAX_ARG_LENGTH} characters, without NUL");
     let args = items.iter().filter_map(|item| {
         item.parse(walk, Shape::Hidden, &expected, |text| {
-            if text.len() <= MAX_ARG_BYTES && !text.contains('\0') {
+            if text.encode_utf16().count() <= MAX_ARG_LENGTH && !text.contains('\0') {
                 Ok(text.to_owned())
             } else {
                 Err(String::new())

@@ -35,7 +35,7 @@ impl Document {
         match self {
             Self::Word => "`true`, `false` or `null`",
             Self::Number(_) => "a number",
-            Self::Text(text) if text.trim().is_empty() => "a blank string",
+            Self::Text(text) if super::trim(text).is_empty() => "a blank string",
             Self::Text(_) => "a string",
             Self::Array(_) => "an array",
             Self::Object(_) => "an object",

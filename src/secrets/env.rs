@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-use super::{EnvName, Environment, ProviderName, SecretError, SecretValue};
+use super::{
+    EnvName, Environment, ProviderName, SecretError, SecretId, SecretRef, SecretValue,
+    is_placeholder, trim,
+};
 
 /// A configured `source = "env"` provider.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -47,8 +50,16 @@ impl EnvProvider {
             raw.into_string()
                 .map_err(|_| SecretError::Undecodable { name: name.clone() })?,
         );
-        if value.expose().trim().is_empty() {
+        if trim(value.expose()).is_empty() {
             return Err(missing());
+        }
+        if is_placeholder(value.expose()) {
+            return Err(SecretError::Redacted {
+                reference: SecretRef {
+                    provider: provider.clone(),
+                    id: SecretId::Env(name.clone()),
+                },
+            });
         }
         Ok(value)
     }

@@ -101,7 +101,7 @@ impl SecretInput {
     /// # Errors
     /// [`RefError::Blank`], [`RefError::Template`], [`RefError::RetiredMarker`].
     pub fn parse(text: &str, default_env: &ProviderName) -> Result<Self, RefError> {
-        let trimmed = text.trim();
+        let trimmed = super::trim(text);
         if trimmed.is_empty() {
             return Err(RefError::Blank);
         }
@@ -156,7 +156,8 @@ impl SecretSource {
     pub fn parse_id(self, id: &str) -> Result<SecretId, RefError> {
         match self {
             Self::Env => EnvName::parse(id).map(SecretId::Env),
-            Self::File if is_file_id(id) => Ok(SecretId::File(FileId(id.to_owned()))),
+            // The gateway takes blanks off a pointer before it follows it.
+            Self::File if is_file_id(id) => Ok(SecretId::File(FileId(super::trim(id).to_owned()))),
             Self::File => Err(RefError::FileId),
             Self::Exec if is_exec_id(id) => Ok(SecretId::Exec(ExecId(id.to_owned()))),
             Self::Exec => Err(RefError::ExecId),

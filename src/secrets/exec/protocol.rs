@@ -71,7 +71,7 @@ pub(super) fn answers(
     json_only: bool,
 ) -> Result<Answers, AnswerProblem> {
     let text = std::str::from_utf8(output).map_err(|_| AnswerProblem::NotUtf8)?;
-    let text = text.trim();
+    let text = super::super::trim(text);
     if text.is_empty() {
         return Err(AnswerProblem::Empty);
     }
@@ -86,6 +86,10 @@ pub(super) fn answers(
     match (Document::parse(text), only) {
         (Some(Document::Object(answer)), _) => read(provider, ids, &answer),
         (Some(Document::Text(value)), Some(id)) => plain(id, &value),
+        // JSON that can't be held (too deep, half a surrogate pair) is no plain text.
+        (None, Some(_)) if text.starts_with(['{', '[', '"']) && is_json(text) => {
+            Err(AnswerProblem::NotObject)
+        }
         // Digits alone are a secret, too.
         (Some(Document::Number(_)) | None, Some(id)) => plain(id, text),
         (Some(_), _) => Err(AnswerProblem::NotObject),
@@ -131,6 +135,10 @@ fn read(
         }
     };
     Ok(ids.iter().map(|id| (id.clone(), for_id(id))).collect())
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 fn usable(provider: &ProviderName, id: &ExecId, value: &str) -> Result<SecretValue, SecretError> {

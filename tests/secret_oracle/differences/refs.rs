@@ -10,6 +10,7 @@ pub(super) const REFS: &[Difference] = &[
         gateway: "no string",
         names: &[
             "pointer: /",
+            "pointer: / ",
             "pointer: /__proto__",
             "pointer: /n",
             "pointer: /f",
@@ -51,6 +52,9 @@ pub(super) const REFS: &[Difference] = &[
             "answer, all at once: blank",
             "plain output of quotes around blanks: a",
             "plain output of no text in quotes: a",
+            "string: /bom",
+            "answer: bom",
+            "answer, all at once: bom",
         ],
     },
     Difference {
@@ -188,6 +192,7 @@ pub(super) const REFS: &[Difference] = &[
             "document of 200 levels: /a",
             "answer with a number out of range: a",
             "answer with half a surrogate pair: a",
+            "plain output of half a surrogate pair in quotes: a",
         ],
     },
     Difference {
