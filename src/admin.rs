@@ -32,7 +32,7 @@ use tokio::time::{sleep, timeout};
 pub use guard::AllowedHosts;
 pub use health::{Condition, Health, UpstreamProbe};
 pub use reload::{
-    ReloadFailure, ReloadOutcome, ReloadProblem, ReloadQueue, ReloadRequest, Reloaded,
+    MAX_WAITING, ReloadFailure, ReloadOutcome, ReloadProblem, ReloadQueue, ReloadRequest, Reloaded,
 };
 
 use crate::snapshot::Token;

@@ -7,10 +7,12 @@ mod config;
 mod config_file;
 mod demo;
 mod explain;
+mod interruptible;
 mod output;
 mod run;
 mod secrets;
 
+use crate::telemetry::with_causes as chain;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -88,7 +90,7 @@ enum Command {
     Explain(explain::Arguments),
     /// Write a configuration
     Config(config::Arguments),
-    /// List, resolve and reload the configuration's secrets
+    /// List, resolve, audit and reload the configuration's secrets
     #[command(subcommand)]
     Secrets(secrets::Command),
     /// Print a shell's completion script
@@ -111,27 +113,11 @@ pub fn run() -> ExitCode {
     match arguments.command {
         Command::Run(arguments) => run::run(&arguments, verbosity),
         Command::Demo(arguments) => demo::run(&arguments, verbosity),
-        Command::Check(arguments) => check::run(&arguments),
+        Command::Check(arguments) => check::run(arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
-        Command::Secrets(command) => secrets::run(&command),
+        Command::Secrets(command) => secrets::run(command),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man => completions::man(),
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Some errors already say their cause.
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = error.source();
-    }
-    text
 }

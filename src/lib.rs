@@ -12,7 +12,7 @@
 //! | 3 | [`snapshot`]: all that a reload replaces; [`doctor`]: what is wrong around a config |
 //! | 2 | [`config`], [`upstream`] |
 //! | 1 | [`forwarded`], [`http1`], [`tls`], [`telemetry`] |
-//! | 0 | [`policy`], [`secrets`], [`authority`], [`transport`], [`drain`], [`html`] |
+//! | 0 | [`policy`], [`secrets`], [`authority`], [`transport`], [`drain`], [`html`], [`regular_file`] |
 
 pub mod admin;
 pub mod authority;
@@ -27,6 +27,7 @@ pub mod http1;
 pub mod listener;
 pub mod policy;
 pub mod proxy;
+pub mod regular_file;
 pub mod secrets;
 pub mod server;
 pub mod snapshot;

@@ -152,8 +152,12 @@ async fn serve(
             }
         }
     };
+    let facts = ConnectionFacts {
+        source,
+        scheme,
+        terms: snapshot.terms.clone(),
+    };
     drop(snapshot);
-    let facts = ConnectionFacts { source, scheme };
     shared
         .door
         .clone()

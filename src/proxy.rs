@@ -31,7 +31,7 @@ pub use request_id::RequestId;
 use crate::drain::Drain;
 use crate::forwarded::Scheme;
 use crate::policy::Source;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, Terms};
 use crate::telemetry::metrics::Metrics;
 use crate::transport::Transport;
 use arc_swap::ArcSwap;
@@ -44,6 +44,8 @@ pub struct ConnectionFacts {
     pub source: Source,
     /// Whether the listener speaks TLS.
     pub scheme: Scheme,
+    /// On what terms it was taken.
+    pub terms: Arc<Terms>,
 }
 
 /// Serves connections under the current snapshot.

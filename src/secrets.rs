@@ -20,7 +20,9 @@ use std::ffi::OsString;
 
 pub use env::EnvProvider;
 pub use error::SecretError;
-pub use exec::{AnswerProblem, CommandProblem, ExecError, ExecProvider, kill_running_commands};
+pub use exec::{
+    AnswerProblem, CommandProblem, ExecError, ExecProvider, kill_running_commands, reap_orphans,
+};
 pub use file::{Custody, Exposure, FileError, FileMode, FileProvider};
 pub use reference::{
     EnvName, ExecId, FileId, ProviderName, RefError, SecretId, SecretInput, SecretRef, SecretSource,

@@ -39,6 +39,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 const PROBE_EVERY: Duration = Duration::from_secs(10);
 /// How soon again while it can't be reached: whoever starts it looks there next.
 const PROBE_AGAIN: Duration = Duration::from_secs(1);
+/// How often the orphans of a container are reaped.
+const REAP_EVERY: Duration = Duration::from_secs(10);
 /// How often idle connections to the upstream are looked through.
 const CLOSE_IDLE_EVERY: Duration = Duration::from_millis(500);
 
@@ -111,7 +113,7 @@ pub struct Server {
 }
 
 /// Who reloads, and who asks for it.
-type Reloading = (Reloader, mpsc::UnboundedReceiver<ReloadRequest>);
+type Reloading = (Reloader, mpsc::Receiver<ReloadRequest>);
 
 impl Server {
     /// Builds all that can fail, and then binds every listener.
@@ -162,7 +164,7 @@ impl Server {
             metrics: metrics.clone(),
         };
         let max_connections = config.limits.max_connections;
-        let (queue, requests) = mpsc::unbounded_channel();
+        let (queue, requests) = mpsc::channel(admin::MAX_WAITING);
         let reloading = path.map(|path| {
             let reloader = Reloader {
                 path,
@@ -172,6 +174,7 @@ impl Server {
                 started: config.clone(),
                 current: config,
                 files,
+                has_unapplied_files: false,
             };
             (reloader, requests)
         });
@@ -244,6 +247,7 @@ impl Server {
         }
         let background = [
             tokio::spawn(close_idle(self.shared.door.clone())),
+            tokio::spawn(inherit()),
             tokio::spawn(watch_upstream(
                 self.shared.door.clone(),
                 self.health.clone(),
@@ -301,6 +305,14 @@ async fn close_idle(door: Arc<FrontDoor>) {
     loop {
         ticks.tick().await;
         door.snapshot().upstream.close_expired();
+    }
+}
+
+/// Reaps what a container's first process inherits, for ever.
+async fn inherit() {
+    loop {
+        tokio::time::sleep(REAP_EVERY).await;
+        crate::secrets::reap_orphans();
     }
 }
 

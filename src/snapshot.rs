@@ -17,12 +17,17 @@ use crate::config::{
 };
 use crate::forwarded::{Credential, ForwardedConfig, Rewriter};
 use crate::policy::{AllowUsers, Policy};
+use crate::regular_file;
 use crate::secrets::Environment;
 use crate::telemetry::logging::AccessLog;
 use crate::upstream::Upstream;
 use bytes::Bytes;
 use rustls::ServerConfig;
+use rustls_pki_types::CertificateDer;
 use std::sync::Arc;
+
+/// The largest users file, in bytes: several million users.
+const MAX_USERS_BYTES: u64 = 256 << 20;
 
 /// The rules alone: what decides on a request and rewrites it.
 #[derive(Debug)]
@@ -31,6 +36,15 @@ pub struct Rules {
     pub policy: Policy,
     /// Writes what the upstream gets.
     pub rewriter: Rewriter,
+}
+
+/// On what terms a connection was taken. One from before the terms changed proves
+/// less than its requests would be believed for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Terms {
+    tls: bool,
+    /// Whose certificate its source had to show.
+    clients: Option<Vec<CertificateDer<'static>>>,
 }
 
 /// One configuration, ready. Immutable: a change is another snapshot.
@@ -44,6 +58,9 @@ pub struct Snapshot {
     pub upstream: Arc<Upstream>,
     /// TLS of the front door; none: plain HTTP.
     pub tls: Option<Arc<ServerConfig>>,
+    /// On what terms connections are taken. The same allocation for as long as they
+    /// are the same.
+    pub terms: Arc<Terms>,
     /// When the served certificate ends, in seconds since the Unix epoch.
     pub certificate_expiry: Option<i64>,
     /// `Strict-Transport-Security`.
@@ -108,7 +125,17 @@ impl Snapshot {
             (Some(Rules { policy, rewriter }), Some(upstream), Some(admin_token))
                 if errors.is_empty() =>
             {
-                let (tls, certificate_expiry) = tls.unzip();
+                let (tls, certificate_expiry, clients) = match tls {
+                    Some(tls) => (Some(tls.config), Some(tls.expiry), tls.clients),
+                    None => (None, None, None),
+                };
+                let terms = Terms {
+                    tls: tls.is_some(),
+                    clients: clients.map(|clients| clients.certificates),
+                };
+                let known = previous
+                    .map(|previous| &previous.terms)
+                    .filter(|known| ***known == terms);
                 let hsts = config.gateway.strict_transport_security.clone();
                 let kept = previous
                     .map(|previous| &previous.upstream)
@@ -120,6 +147,7 @@ impl Snapshot {
                         .cloned()
                         .unwrap_or_else(|| Arc::new(Upstream::new(upstream))),
                     tls,
+                    terms: known.cloned().unwrap_or_else(|| Arc::new(terms)),
                     certificate_expiry,
                     hsts: hsts.map(Bytes::from),
                     limits: config.limits.clone(),
@@ -142,11 +170,12 @@ fn users(source: &AllowUsersSource) -> Result<AllowUsers, BuildError> {
     match source {
         AllowUsersSource::Inline(users) => Ok(users.clone()),
         AllowUsersSource::File(path) => {
-            let text =
-                std::fs::read_to_string(path).map_err(|source| BuildError::UnreadableUsers {
+            let text = regular_file::read_to_string(path, MAX_USERS_BYTES).map_err(|source| {
+                BuildError::UnreadableUsers {
                     path: path.clone(),
                     source,
-                })?;
+                }
+            })?;
             parse_users_file(&text).map_err(|source| BuildError::Users {
                 path: path.clone(),
                 source,

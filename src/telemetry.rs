@@ -1,7 +1,10 @@
 //! What Portcullis tells its operator: the metric names and the log fields,
 //! which are a contract and so stand here alone.
 
+mod causes;
 pub mod line_sink;
 pub mod log_format;
 pub mod logging;
 pub mod metrics;
+
+pub use causes::with_causes;

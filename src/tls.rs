@@ -7,7 +7,7 @@ mod server;
 mod upstream;
 
 pub use files::{certificates, expiry, private_key, read};
-pub use server::{MinVersion, ServerIdentity, server_config};
+pub use server::{ClientAuthorities, MinVersion, ServerIdentity, server_config};
 pub use upstream::{UpstreamTrust, client_config, server_name};
 
 use std::path::PathBuf;

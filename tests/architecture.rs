@@ -19,6 +19,7 @@ const FLOORS: [&[&str]; 7] = [
         "transport",
         "drain",
         "html",
+        "regular_file",
     ],
     &["forwarded", "credentials", "tls", "telemetry", "http1"],
     &["config", "upstream"],

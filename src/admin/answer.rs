@@ -94,6 +94,8 @@ pub(super) enum Refusal {
     ReloadFailed,
     /// The process is stopping.
     Draining,
+    /// As many wait already as may.
+    Overloaded,
 }
 
 impl Refusal {
@@ -107,7 +109,7 @@ impl Refusal {
             Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ReloadNotSupported => StatusCode::NOT_IMPLEMENTED,
             Self::ReloadFailed => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Draining | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -123,6 +125,7 @@ impl Refusal {
             Self::ReloadNotSupported => "not_supported",
             Self::ReloadFailed => "reload_failed",
             Self::Draining => "draining",
+            Self::Overloaded => "overloaded",
         }
     }
 
@@ -131,7 +134,7 @@ impl Refusal {
             Self::HostNotAllowed | Self::WebPage => "forbidden",
             Self::Unauthorized => "unauthorized",
             Self::ReloadNotSupported => "not_supported",
-            Self::Draining => "unavailable",
+            Self::Draining | Self::Overloaded => "unavailable",
             Self::ReloadFailed
             | Self::BadRequest { .. }
             | Self::NotFound
@@ -160,6 +163,9 @@ impl Refusal {
                 "the new configuration can't be used, the last good one is served on: see problems"
             }
             Self::Draining => "the process is stopping",
+            Self::Overloaded => {
+                "as many reloads are waited for as may be; see /status for the last"
+            }
         }
     }
 

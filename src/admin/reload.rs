@@ -4,12 +4,17 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use serde_json::json;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::answer::{Answer, Refusal};
 
 /// Where requests for a reload go. Each is answered by a build that began after it.
-pub type ReloadQueue = mpsc::UnboundedSender<ReloadRequest>;
+pub type ReloadQueue = mpsc::Sender<ReloadRequest>;
+
+/// Requests that may wait for the next build: each holds a connection of the
+/// listener, which has others to serve.
+pub const MAX_WAITING: usize = 8;
 
 /// A request for a reload, and the way back.
 #[derive(Debug)]
@@ -60,16 +65,22 @@ pub struct ReloadProblem {
     pub code: Option<&'static str>,
     /// What was got and what was expected.
     pub message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
 }
 
 /// Asks for a reload and waits for what comes of it.
 pub(super) async fn answer(queue: Option<&ReloadQueue>) -> Result<Answer, Refusal> {
     let queue = queue.ok_or(Refusal::ReloadNotSupported)?;
     let (answer, outcome) = oneshot::channel();
-    // Whoever reloads is gone only when the process is about to be.
     queue
-        .send(ReloadRequest { answer })
-        .map_err(|_| Refusal::Draining)?;
+        .try_send(ReloadRequest { answer })
+        .map_err(|error| match error {
+            TrySendError::Full(_) => Refusal::Overloaded,
+            // Whoever reloads is gone only when the process is about to be.
+            TrySendError::Closed(_) => Refusal::Draining,
+        })?;
     match outcome.await.map_err(|_| Refusal::Draining)? {
         Ok(reloaded) => Ok(Answer::json(200, &json!(reloaded))),
         Err(failure) => {

@@ -1,7 +1,7 @@
 //! `portcullis check`: the configuration, every problem at once.
 
 use super::config_file::{LoadError, Loaded, load};
-use super::{ConfigPath, EXIT_USAGE, output};
+use super::{ConfigPath, EXIT_USAGE, interruptible, output};
 use crate::secrets::env;
 use crate::snapshot::{BuildError, Snapshot};
 use clap::Args;
@@ -22,7 +22,15 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> ExitCode {
+pub(super) fn run(arguments: Arguments) -> ExitCode {
+    if arguments.resolve {
+        interruptible::run(move || check(&arguments))
+    } else {
+        check(&arguments)
+    }
+}
+
+fn check(arguments: &Arguments) -> ExitCode {
     match load(&arguments.config) {
         Ok(loaded) => {
             let failures = if arguments.resolve {
@@ -72,7 +80,7 @@ fn report(arguments: &Arguments, loaded: &Loaded, failures: &[BuildError]) -> Ex
         output::complain(format_args!(
             "{}: {}",
             loaded.path.display(),
-            super::chain(failure)
+            failure.in_full()
         ));
     }
     if failures.is_empty() {
@@ -88,6 +96,9 @@ fn failure_json(failure: &BuildError) -> serde_json::Value {
     let mut problem = json!({ "key": failure.key(), "message": super::chain(failure) });
     if let Some(code) = failure.code() {
         problem["code"] = json!(code);
+    }
+    if let Some(remedy) = failure.remedy() {
+        problem["remedy"] = json!(remedy);
     }
     problem
 }

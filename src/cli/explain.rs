@@ -132,7 +132,7 @@ fn rules(config: &Config) -> Result<Rules, String> {
                 .map_err(|error| error.to_string())?,
         }),
     };
-    Rules::build(config, credential).map_err(|error| super::chain(&error))
+    Rules::build(config, credential).map_err(|error| error.in_full())
 }
 
 fn host_of(arguments: &Arguments) -> String {

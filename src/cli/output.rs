@@ -17,10 +17,16 @@ pub(super) fn raw(bytes: &[u8]) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Writes a line to stderr.
+/// Writes a line to stderr, in one line.
 pub(super) fn complain(text: impl Display) {
     // With stderr gone there is nobody to tell; the exit code still says it.
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", one_line(&text.to_string()));
+}
+
+/// Names and answers of others may hold anything, line breaks and a terminal's
+/// commands included.
+pub(super) fn one_line(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 /// `code`, unless writing failed: then a reader that has closed its end (`head`)

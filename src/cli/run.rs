@@ -5,7 +5,7 @@ use super::{COMMIT, ConfigPath, EXIT_FAILURE, EXIT_USAGE, Verbosity, output};
 use crate::config::{Config, LogLevel};
 use crate::secrets::{env, kill_running_commands};
 use crate::server::{self, Origin, Server, ServerError};
-use crate::telemetry::logging::{self, Colour, Logging};
+use crate::telemetry::logging::{self, AccessLog, Colour, Logging};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -79,7 +79,7 @@ fn serve(config: Config, path: PathBuf) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(ServerError::Config(errors)) => {
             for error in &errors {
-                output::complain(format_args!("{file}: {}", super::chain(error)));
+                output::complain(format_args!("{file}: {}", error.in_full()));
             }
             EXIT_USAGE.into()
         }
@@ -125,7 +125,8 @@ fn logging_of(config: &Config, verbosity: Verbosity) -> Logging {
     Logging {
         level: LEVELS[index],
         format: config.log.format,
-        access: config.log.access,
+        // Each snapshot has its own word on that: a reload may change it.
+        access: AccessLog::On,
         colour: Colour::for_stderr(std::env::var_os("NO_COLOR").as_deref()),
     }
 }

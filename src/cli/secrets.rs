@@ -5,8 +5,7 @@ mod audit;
 mod list;
 mod reload;
 
-use super::{EXIT_FAILURE, output};
-use crate::server;
+use super::interruptible;
 use clap::Subcommand;
 use std::process::ExitCode;
 
@@ -25,16 +24,11 @@ pub(super) enum Command {
     Reload(reload::Arguments),
 }
 
-pub(super) fn run(command: &Command) -> ExitCode {
-    // Secrets are in this process, too.
-    if let Err(error) = server::seal() {
-        output::complain(format_args!("portcullis: {}", super::chain(&error)));
-        return EXIT_FAILURE.into();
-    }
-    match command {
-        Command::List(arguments) => list::run(arguments, list::Purpose::Show),
-        Command::Resolve(arguments) => list::run(arguments, list::Purpose::Prove),
-        Command::Audit(arguments) => audit::run(arguments),
-        Command::Reload(arguments) => reload::run(arguments),
-    }
+pub(super) fn run(command: Command) -> ExitCode {
+    interruptible::run(move || match command {
+        Command::List(arguments) => list::run(&arguments, list::Purpose::Show),
+        Command::Resolve(arguments) => list::run(&arguments, list::Purpose::Prove),
+        Command::Audit(arguments) => audit::run(&arguments),
+        Command::Reload(arguments) => reload::run(&arguments),
+    })
 }

@@ -15,7 +15,7 @@ pub struct Changes {
 
 /// A change that could be a mistake and would widen access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{key}: got {got}, expected {expected}: only a restart can take this protection away")]
+#[error("got {got}, expected {expected}: only a restart can take this protection away")]
 pub struct Refusal {
     /// The config key.
     pub key: &'static str,
@@ -41,6 +41,12 @@ impl Config {
             ),
             ("gateway.tls", |config| config.gateway.tls.is_some()),
             ("gateway.tls.clientCaPath", Self::asks_for_certificates),
+            ("upstream.caFile", |config| {
+                config.upstream.ca_file.is_some()
+            }),
+            ("upstream.credential", |config| {
+                config.upstream.credential.is_some()
+            }),
             ("admin.token", |config| config.admin.token.is_some()),
         ];
         let refused = protections

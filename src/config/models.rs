@@ -30,15 +30,14 @@ pub struct ModelProvider {
     pub api_keys: Vec<SecretInput>,
 }
 
+const NOT_SERVED: &str =
+    "the back door is not served yet: what stands here is checked, and neither resolved nor used";
 const BASE_URL: &str = "https://HOST[:PORT][/PATH], or http://";
 
 /// Reads `[models]`.
 pub(super) fn read(entry: &Entry<'_>, walk: &mut Walk<'_>, providers: &Providers) -> Models {
     if entry.is_present() {
-        walk.warn(
-            entry.place(),
-            "the back door is not served yet: keys are checked here, and neither resolved nor used",
-        );
+        walk.warn(entry.place(), NOT_SERVED);
     }
     let [
         listen,
@@ -133,6 +132,9 @@ fn read_provider(
 
 /// Reads `[auth]`: the order of profiles for each provider, for its form alone.
 pub(super) fn read_auth(section: &Section<'_>, walk: &mut Walk<'_>) {
+    if section.is_present() {
+        walk.warn(section.place(), NOT_SERVED);
+    }
     let [order] = section.fields(walk, ["order"], &["profiles"]);
     let expected = "an array of profiles' ids such as `anthropic:work`";
     for (_, profiles) in order.section(walk).members(walk) {

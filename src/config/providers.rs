@@ -54,6 +54,15 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Providers {
 /// always names its provider.
 fn read_defaults(section: &Section<'_>, walk: &mut Walk<'_>) -> ProviderName {
     let defaults = section.fields(walk, ["env", "file", "exec"], &["store"]);
+    let [_, file, exec] = &defaults;
+    for idle in [file, exec] {
+        if idle.is_present() {
+            walk.warn(
+                idle.place(),
+                "means nothing here: a reference always names its provider",
+            );
+        }
+    }
     let [env, _, _] = defaults.map(|entry| {
         entry.parse(walk, Shape::Hidden, "a provider's name", |text| {
             ProviderName::parse(text).map_err(|error| error.to_string())
@@ -106,7 +115,15 @@ fn read_file(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<FileProvider>
         Some(true) => Custody::MountedVolume,
         Some(false) | None => Custody::Own,
     };
-    let path = path.needed(walk, "a file's path").path(walk);
+    let path_entry = path;
+    let path = path_entry.needed(walk, "a file's path").path(walk);
+    if path.as_ref().is_some_and(|path| names_a_home(path)) {
+        path_entry.refuse(
+            walk,
+            Shape::Hidden,
+            "a path, `~/` in front for the home folder alone",
+        );
+    }
     Some(FileProvider {
         path: path?,
         mode: mode.unwrap_or(FileMode::Json),
@@ -164,7 +181,13 @@ fn read_exec(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<ExecProvider>
         .filter_map(|item| read_absolute(item, walk))
         .collect();
     let timeout = read_millis(&timeout, walk).unwrap_or(ExecProvider::DEFAULT_TIMEOUT);
-    let no_output_timeout = read_millis(&no_output_timeout, walk).unwrap_or(timeout);
+    let silence = read_millis(&no_output_timeout, walk).unwrap_or(timeout);
+    if silence > timeout {
+        walk.warn(
+            no_output_timeout.place(),
+            "is longer than `timeoutMs`, which ends the command before",
+        );
+    }
     let max_output = max_output.integer(walk, MAX_BYTES);
     if allow_symlink_command && dirs.is_empty() {
         walk.refuse(
@@ -181,11 +204,17 @@ fn read_exec(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<ExecProvider>
         allow_symlink_command,
         trusted_dirs: dirs,
         timeout,
-        no_output_timeout,
+        no_output_timeout: silence,
         max_output_bytes: max_output.map_or(ExecProvider::DEFAULT_MAX_OUTPUT_BYTES, |bytes| {
             usize::try_from(bytes).unwrap_or(usize::MAX)
         }),
     })
+}
+
+/// `~nick/…`, which only a shell understands.
+fn names_a_home(path: &std::path::Path) -> bool {
+    let first = path.iter().next().and_then(|first| first.to_str());
+    first.is_some_and(|first| first.starts_with('~') && first != "~")
 }
 
 fn read_millis(entry: &Entry<'_>, walk: &mut Walk<'_>) -> Option<Duration> {

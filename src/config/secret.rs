@@ -6,7 +6,9 @@ use super::entry::Entry;
 use super::section::list;
 use super::shape::Shape;
 use super::walk::Walk;
-use crate::secrets::{ProviderName, Providers, SecretError, SecretInput, SecretRef, SecretSource};
+use crate::secrets::{
+    EnvName, ProviderName, Providers, SecretError, SecretInput, SecretRef, SecretSource,
+};
 
 const EXPECTED: &str =
     "a string, \"$NAME\", or { source = \"env|file|exec\", provider = \"default\", id = \"…\" }";
@@ -38,6 +40,12 @@ pub(super) fn read(
                 "begins with `$` but is no \"$NAME\" in capitals, so it is taken literally",
             );
         }
+        SecretInput::Plain(value) if looks_like_a_variable(value.expose()) => {
+            walk.warn(
+                entry.place(),
+                "looks like a variable's name and is taken literally: for the variable, write `$` in front",
+            );
+        }
         SecretInput::Plain(_) => {}
         SecretInput::Ref(reference) => {
             if let Err(error) = providers.admit(reference) {
@@ -47,6 +55,10 @@ pub(super) fn read(
         }
     }
     Some(input)
+}
+
+fn looks_like_a_variable(text: &str) -> bool {
+    text.contains('_') && EnvName::parse(text).is_ok()
 }
 
 /// The error's own words name what was written, and that could be a secret that

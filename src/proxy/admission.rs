@@ -14,6 +14,7 @@ use crate::policy::{Code, Denial, Field, Identity, Permit, Request, Standing, Up
 use crate::snapshot::Snapshot;
 use crate::telemetry::metrics::Outcome;
 use bytes::Bytes;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A request's head, from HTTP/1.1 or HTTP/2, read and checked.
@@ -65,7 +66,8 @@ pub(super) struct Refused {
 pub(super) enum Fault {
     /// Nothing: the next request may be a better one.
     Request,
-    /// The source has no business here: its connection isn't worth its place.
+    /// The connection isn't worth its place: its source has no business here, or it
+    /// was opened on other terms than those of now.
     Source,
     /// The request could not be read with certainty.
     Syntax,
@@ -94,6 +96,9 @@ impl FrontDoor {
             view,
             fields,
         };
+        if !Arc::ptr_eq(&facts.terms, &snapshot.terms) {
+            return Admission::Refused(arrival.outdated());
+        }
         let request = Request {
             method: view.method,
             target: view.target,
@@ -261,6 +266,25 @@ impl Arrival<'_> {
         Refused {
             fault,
             ..self.refused(answer, request_id, scheme, (Outcome::Denied, reason))
+        }
+    }
+
+    /// Refuses a request of a connection that was opened on other terms: without the
+    /// certificate, say, that the policy of now relies on.
+    fn outdated(&self) -> Refused {
+        let (request_id, scheme) = self.believed(Belief::Nobody);
+        tracing::info!(
+            request.id = request_id.as_str(),
+            source.ip = %self.facts.source.address(),
+            error.code = Problem::Draining.code(),
+            error.detail = "the connection is from before `gateway.tls` changed",
+            "request refused"
+        );
+        let answer = Problem::Draining.answer(request_id.as_str(), accept(self.fields));
+        let outcome = (Outcome::Error, Problem::Draining.code());
+        Refused {
+            fault: Fault::Source,
+            ..self.refused(answer, request_id, scheme, outcome)
         }
     }
 

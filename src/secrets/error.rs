@@ -1,8 +1,12 @@
 //! Why a reference gives no value, with the gateway's code for it and what to do.
 
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 
-use super::{EnvName, ExecError, FileError, ProviderName, SecretRef, SecretSource};
+use super::{
+    CommandProblem, EnvName, ExecError, Exposure, FileError, ProviderName, SecretRef, SecretSource,
+};
 
 /// Why a reference gives no value. No message holds a secret's value, nor
 /// anything else that a provider printed.
@@ -164,15 +168,14 @@ impl SecretError {
 fn file_remedy(error: &FileError) -> String {
     match error {
         FileError::NoHome => "set HOME, or write the path without `~`".to_owned(),
+        FileError::Io { path, source } if source.kind() == ErrorKind::NotFound => {
+            format!("create {}, or mend `path`", path.display())
+        }
         FileError::Io { path, .. } => format!(
             "let the user that Portcullis runs as read {}",
             path.display()
         ),
-        FileError::Unsafe { path, .. } => format!(
-            "give the file to the user that Portcullis runs as and `chmod 0600 {}`; a volume of \
-             Kubernetes or systemd needs `mountedVolume = true`",
-            path.display()
-        ),
+        FileError::Unsafe { path, problem } => exposure_remedy(path, *problem),
         FileError::TimedOut { .. } => "look after its file system, or raise `timeoutMs`".to_owned(),
         FileError::Content { .. } => {
             "mend the file; `mode` says whether it is `json` or a `singleValue`".to_owned()
@@ -180,11 +183,35 @@ fn file_remedy(error: &FileError) -> String {
     }
 }
 
+fn exposure_remedy(path: &Path, problem: Exposure) -> String {
+    match problem {
+        Exposure::TooLarge(_) => "mend the file, or raise `maxBytes`".to_owned(),
+        Exposure::NotRegular => "let `path` name a file".to_owned(),
+        Exposure::HardLinks(_) => "store the secret in a file with one name".to_owned(),
+        Exposure::OutsideMount => "let `path` name the volume's own file".to_owned(),
+        Exposure::Symlink => "name the file itself; a volume of Kubernetes or systemd needs \
+                              `mountedVolume = true`"
+            .to_owned(),
+        Exposure::Owner { .. } => "run this as the service's user where that is the owner, else \
+                                   give the file to that user; a volume of Kubernetes or systemd \
+                                   needs `mountedVolume = true`"
+            .to_owned(),
+        Exposure::Mode { .. } => format!(
+            "`chmod go= {}`; a volume of Kubernetes or systemd needs `mountedVolume = true`",
+            path.display()
+        ),
+    }
+}
+
 fn exec_remedy(error: &ExecError) -> String {
     match error {
+        ExecError::Command {
+            command,
+            problem: CommandProblem::Missing(_),
+        } => format!("install {}, or mend `command`", command.display()),
         ExecError::Command { command, .. } => format!(
-            "let `command` name a file of root's or of the user that Portcullis runs as, that \
-             nobody else can write: see {}",
+            "let {} and every folder above it belong to root or the service's user, and nobody \
+             else write there",
             command.display()
         ),
         ExecError::Start { command, .. } => {

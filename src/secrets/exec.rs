@@ -12,11 +12,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use command::CommandProblem;
-pub use group::kill_running as kill_running_commands;
+pub use group::{kill_running as kill_running_commands, reap_orphans};
 pub use protocol::AnswerProblem;
 
 use super::{EnvName, Environment, ExecId, ProviderName, SecretError, SecretValue};
-use process::Bounds;
+use process::{Bounds, Names};
 
 /// A configured `source = "exec"` provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +115,7 @@ impl ExecProvider {
         environment: Environment<'_>,
     ) -> Result<Answers, ExecError> {
         let request = protocol::request(provider, ids)?;
-        command::check(self).map_err(|problem| ExecError::Command {
+        let real = command::check(self).map_err(|problem| ExecError::Command {
             command: self.command.clone(),
             problem,
         })?;
@@ -125,7 +125,10 @@ impl ExecProvider {
             max_output: self.max_output_bytes,
         };
         let output = process::run(
-            &self.command,
+            Names {
+                real: &real,
+                configured: &self.command,
+            },
             &self.args,
             &self.variables(environment),
             &request,

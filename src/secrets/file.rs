@@ -100,12 +100,14 @@ pub enum Exposure {
     #[error("it has {0} hard links, expected one")]
     HardLinks(u64),
     /// Somebody else's.
-    #[error("it belongs to user {got}, expected {expected}")]
+    #[error("it belongs to user {got}, expected {expected}, as this runs as user {user}")]
     Owner {
         /// Its owner's id.
         got: u32,
         /// Who may own it.
         expected: &'static str,
+        /// The effective user's id.
+        user: u32,
     },
     /// Others may read or write it.
     #[error("its mode is {got:04o}, expected {expected}")]

@@ -83,11 +83,21 @@ impl Files {
         }
     }
 
-    async fn again(&self) -> Self {
+    /// Another look at the same paths.
+    pub(super) async fn again(&self) -> Self {
         let paths: Vec<PathBuf> = self.paths().collect();
         let look = tokio::task::spawn_blocking(|| Self::look(paths));
         // A look that panics has seen nothing new.
         look.await.unwrap_or_else(|_| self.clone())
+    }
+
+    /// Whether a path that `other` knows, too, looks otherwise there.
+    pub(super) fn differ_from(&self, other: &Self) -> bool {
+        let mut known = self
+            .0
+            .iter()
+            .filter(|(path, _)| other.0.contains_key(*path));
+        known.any(|(path, stamp)| other.0.get(path) != Some(stamp))
     }
 
     fn differing(&self, other: &Self) -> Vec<PathBuf> {

@@ -6,19 +6,26 @@ use super::serving::{Serving, Trigger};
 use crate::admin::{ReloadOutcome, ReloadProblem, ReloadRequest};
 use crate::config::{self, Config, Parsed, Problem};
 use crate::proxy::FrontDoor;
+use crate::regular_file;
 use crate::secrets::Environment;
 use crate::snapshot::{BuildError, Snapshot, watched_files};
+use crate::telemetry::with_causes;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::Signal;
-use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::Instant;
+use tokio::sync::mpsc::Receiver;
+use tokio::time::{Instant, timeout};
 
 /// How soon a change of files that failed is tried again, and how far that grows:
 /// nobody may be there to ask for it, and a certificate ends all the same.
 const FIRST_RETRY: Duration = Duration::from_secs(10);
 const LAST_RETRY: Duration = Duration::from_secs(300);
+/// How long building may take: commands have bounds of their own, a file system that
+/// has gone has none.
+const LONGEST: Duration = Duration::from_secs(600);
+/// The largest configuration, in bytes.
+const MAX_CONFIG_BYTES: u64 = 64 << 20;
 
 /// Builds and swaps.
 pub(super) struct Reloader {
@@ -32,6 +39,8 @@ pub(super) struct Reloader {
     pub(super) current: Arc<Config>,
     /// What the files looked like before the last build read them.
     pub(super) files: Files,
+    /// Whether files have changed since those that are served from.
+    pub(super) has_unapplied_files: bool,
 }
 
 /// What came of building a configuration anew.
@@ -55,11 +64,7 @@ struct Failure {
 
 impl Reloader {
     /// Reloads whenever it is asked to, for ever.
-    pub(super) async fn run(
-        mut self,
-        mut requests: UnboundedReceiver<ReloadRequest>,
-        mut hangup: Signal,
-    ) {
+    pub(super) async fn run(mut self, mut requests: Receiver<ReloadRequest>, mut hangup: Signal) {
         let mut retry: Option<(Instant, Duration)> = None;
         loop {
             let (trigger, first) = tokio::select! {
@@ -75,15 +80,14 @@ impl Reloader {
                 waiting.push(request);
             }
             let outcome = self.reload(&trigger).await;
-            retry = match (&outcome, trigger) {
-                (Err(_), Trigger::Files) => Some((Instant::now() + FIRST_RETRY, FIRST_RETRY)),
-                (Err(_), Trigger::Retry) => {
-                    let last = retry.map_or(FIRST_RETRY, |(_, last)| last);
-                    let next = (last * 2).min(LAST_RETRY);
-                    Some((Instant::now() + next, next))
+            retry = match &outcome {
+                Err(_) if self.has_unapplied_files => {
+                    let last = retry.filter(|_| trigger == Trigger::Retry);
+                    let pause = last.map_or(FIRST_RETRY, |(_, last)| (last * 2).min(LAST_RETRY));
+                    Some((Instant::now() + pause, pause))
                 }
-                // Somebody is there, and reads what is wrong.
-                (Err(_), Trigger::Hangup | Trigger::Request) | (Ok(_), _) => None,
+                // Whoever asked for it is there, and reads what is wrong.
+                Err(_) | Ok(_) => None,
             };
             for request in waiting {
                 // Who has gone meanwhile finds the outcome in the status.
@@ -96,16 +100,22 @@ impl Reloader {
         let (path, environment) = (self.path.clone(), self.environment);
         let (started, current) = (self.started.clone(), self.current.clone());
         let (files, serving) = (self.files.clone(), self.door.snapshot());
+        self.serving.reloading();
         let attempt = tokio::task::spawn_blocking(move || {
             attempt(&path, environment, &started, &current, &files, &serving)
         });
-        let Ok(Attempt { files, built }) = attempt.await else {
-            let problem = ReloadProblem {
-                message: "building the configuration ended in a panic: see the log".to_owned(),
-                ..ReloadProblem::default()
-            };
-            return self.serving.kept(trigger, vec![problem], 0);
+        let Attempt { files, built } = match timeout(LONGEST, attempt).await {
+            Ok(Ok(attempt)) => attempt,
+            Ok(Err(_)) => {
+                self.files = self.files.again().await;
+                return self.given_up(trigger, "it ended in a panic: see the log");
+            }
+            Err(_) => {
+                let message = format!("it did not end within {LONGEST:?}: see the file systems");
+                return self.given_up(trigger, &message);
+            }
         };
+        self.has_unapplied_files |= files.differ_from(&self.files);
         self.files = files;
         match built {
             Ok(Built {
@@ -113,6 +123,7 @@ impl Reloader {
                 snapshot,
                 restart_required,
             }) => {
+                self.has_unapplied_files = false;
                 self.current = Arc::new(config);
                 let snapshot = Arc::new(snapshot);
                 self.door.replace(snapshot.clone());
@@ -123,6 +134,19 @@ impl Reloader {
                 unresolved,
             }) => self.serving.kept(trigger, problems, unresolved),
         }
+    }
+}
+
+impl Reloader {
+    /// An attempt without an outcome.
+    fn given_up(&mut self, trigger: &Trigger, message: &str) -> ReloadOutcome {
+        // Nobody knows what it had read.
+        self.has_unapplied_files = true;
+        let problem = ReloadProblem {
+            message: format!("building the configuration: {message}"),
+            ..ReloadProblem::default()
+        };
+        self.serving.kept(trigger, vec![problem], 0)
     }
 }
 
@@ -167,14 +191,14 @@ fn read(path: &Path) -> Result<Config, Failure> {
         line: Some(problem.line),
         column: Some(problem.column),
         key: (!problem.key.is_empty()).then(|| problem.key.clone()),
-        code: None,
         message: problem.message.clone(),
+        ..ReloadProblem::default()
     };
     let failed = |problems| Failure {
         problems,
         unresolved: 0,
     };
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let text = regular_file::read_to_string(path, MAX_CONFIG_BYTES).map_err(|error| {
         failed(vec![ReloadProblem {
             file: Some(path.to_owned()),
             message: error.to_string(),
@@ -237,7 +261,8 @@ fn failed_build(error: &BuildError, path: &Path) -> ReloadProblem {
         file: Some(path.to_owned()),
         key: Some(error.key().to_owned()),
         code: error.code(),
-        message: error.to_string(),
+        message: with_causes(error),
+        remedy: error.remedy(),
         ..ReloadProblem::default()
     }
 }

@@ -50,6 +50,7 @@ struct Account {
     secrets_locked: bool,
     restart_required: Vec<&'static str>,
     degraded_since: Option<SystemTime>,
+    reloading_since: Option<SystemTime>,
     last_reload: Value,
 }
 
@@ -66,11 +67,17 @@ impl Serving {
                 secrets_locked: true,
                 restart_required: Vec::new(),
                 degraded_since: None,
+                reloading_since: None,
                 last_reload: Value::Null,
             }),
         };
         serving.take(&mut serving.lock(), snapshot, now);
         serving
+    }
+
+    /// A further configuration is being built.
+    pub(super) fn reloading(&self) {
+        self.lock().reloading_since = Some(SystemTime::now());
     }
 
     /// A further configuration took force.
@@ -83,6 +90,7 @@ impl Serving {
         let now = SystemTime::now();
         let mut account = self.lock();
         account.generation += 1;
+        account.reloading_since = None;
         account.restart_required.clone_from(&restart_required);
         self.take(&mut account, snapshot, now);
         let reloaded = Reloaded {
@@ -129,6 +137,7 @@ impl Serving {
         self.metrics
             .secret_refs(State::Unresolved.as_str(), unresolved);
         account.degraded_since.get_or_insert(now);
+        account.reloading_since = None;
         account.last_reload = json!({
             "at": seconds(now),
             "trigger": trigger.as_str(),
@@ -145,6 +154,10 @@ impl Serving {
         );
         for problem in &problems {
             tracing::warn!(
+                config.file = problem
+                    .file
+                    .as_deref()
+                    .map(|file| tracing::field::display(file.display())),
                 config.key = problem.key,
                 config.line = problem.line,
                 error.code = problem.code,
@@ -169,6 +182,7 @@ impl Serving {
         status["restartRequired"] = json!(account.restart_required);
         status["degraded"] = json!(account.degraded_since.is_some());
         status["degradedSince"] = json!(account.degraded_since.map(seconds));
+        status["reloadingSince"] = json!(account.reloading_since.map(seconds));
         status["lastReload"] = account.last_reload.clone();
     }
 

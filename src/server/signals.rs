@@ -10,11 +10,14 @@ pub struct StopSignals {
     interrupt: Signal,
 }
 
-/// Starts listening for SIGTERM and SIGINT.
+/// Starts listening for SIGTERM and SIGINT. Whoever started us may have had SIGCHLD
+/// ignored, which would take the exit status of our commands from us: a handler, even
+/// one that nobody asks, puts that right.
 ///
 /// # Errors
 /// [`ServerError::System`] where the system refuses a handler.
 pub fn stop_signals() -> Result<StopSignals, ServerError> {
+    drop(listen(SignalKind::child())?);
     Ok(StopSignals {
         terminate: listen(SignalKind::terminate())?,
         interrupt: listen(SignalKind::interrupt())?,

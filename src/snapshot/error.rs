@@ -4,14 +4,15 @@ use crate::config::UsersFileError;
 use crate::forwarded::HeaderBytesError;
 use crate::secrets::{SecretError, SecretRef};
 use crate::snapshot::TokenError;
+use crate::telemetry::with_causes;
 use crate::tls::TlsError;
 use std::path::PathBuf;
 
-/// Why a valid configuration can't be put to use.
+/// Why a valid configuration can't be put to use. [`BuildError::key`] is the place.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// Certificates, keys or authorities.
-    #[error("{key}: {source}")]
+    #[error("{source}")]
     Tls {
         /// The config key.
         key: &'static str,
@@ -20,7 +21,7 @@ pub enum BuildError {
         source: TlsError,
     },
     /// A secret has no value.
-    #[error("{key}: {reference}: {source} ({code}): {remedy}", code = source.code(), remedy = source.remedy())]
+    #[error("{reference}: {source}")]
     Secret {
         /// The config key.
         key: String,
@@ -31,7 +32,7 @@ pub enum BuildError {
         source: Box<SecretError>,
     },
     /// A secret can't be sent in a header: it holds more than the secret, mostly.
-    #[error("{key}: the secret can't be sent in a header: {source}")]
+    #[error("the secret can't be sent in a header: {source}")]
     Unsendable {
         /// The config key.
         key: &'static str,
@@ -40,10 +41,10 @@ pub enum BuildError {
         source: HeaderBytesError,
     },
     /// `admin.token` is no token.
-    #[error("admin.token: {0}")]
+    #[error("{0}")]
     Token(#[source] TokenError),
     /// The users file can't be read.
-    #[error("gateway.auth.trustedProxy.allowUsersFile: {path}: {source}", path = path.display())]
+    #[error("{path}: {source}", path = path.display())]
     UnreadableUsers {
         /// The file.
         path: PathBuf,
@@ -52,7 +53,7 @@ pub enum BuildError {
         source: std::io::Error,
     },
     /// The users file holds no list of users.
-    #[error("gateway.auth.trustedProxy.allowUsersFile: {path}: {source}", path = path.display())]
+    #[error("{path}: {source}", path = path.display())]
     Users {
         /// The file.
         path: PathBuf,
@@ -73,6 +74,32 @@ impl BuildError {
             Self::UnreadableUsers { .. } | Self::Users { .. } => {
                 "gateway.auth.trustedProxy.allowUsersFile"
             }
+        }
+    }
+
+    /// All that can be said of it in one line: key, what is wrong with its causes,
+    /// code, and what to do.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        let mut text = format!("{}: {}", self.key(), with_causes(self));
+        if let Some(code) = self.code() {
+            text.push_str(&format!(" ({code})"));
+        }
+        if let Some(remedy) = self.remedy() {
+            text.push_str(&format!("; do: {remedy}"));
+        }
+        text
+    }
+
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Secret { source, .. } => Some(source.remedy()),
+            Self::Unsendable { .. } => {
+                Some("store the secret alone, as one line of printable ASCII".to_owned())
+            }
+            _ => None,
         }
     }
 

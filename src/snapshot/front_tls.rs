@@ -3,35 +3,61 @@
 use super::{BuildError, Secrets, keep};
 use crate::config::{TLS_KEY, Tls, TlsKey};
 use crate::secrets::SecretValue;
-use crate::tls::{self, ServerIdentity};
+use crate::tls::{self, ClientAuthorities, ServerIdentity};
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
 
-/// The settings, and when the certificate ends, in seconds since the Unix epoch.
+/// TLS of the front door.
+pub(super) struct FrontTls {
+    pub(super) config: Arc<ServerConfig>,
+    /// When the certificate ends, in seconds since the Unix epoch.
+    pub(super) expiry: i64,
+    pub(super) clients: Option<ClientAuthorities>,
+}
+
 pub(super) fn build(
     configured: &Tls,
     secrets: &Secrets,
     errors: &mut Vec<BuildError>,
-) -> Option<(Arc<ServerConfig>, i64)> {
+) -> Option<FrontTls> {
     let chain = keep(chain(configured), errors);
     let key = key(configured, secrets).and_then(|key| keep(key, errors));
-    let ((chain, expiry), (key, key_origin)) = (chain?, key?);
+    let clients = keep(clients(configured), errors);
+    let ((chain, expiry), (key, key_origin), clients) = (chain?, key?, clients?);
     let identity = ServerIdentity {
         chain,
         key,
         chain_origin: configured.cert_path.display().to_string(),
         key_origin,
     };
-    let client_ca = configured.client_ca_path.as_deref();
     let config =
-        tls::server_config(identity, configured.min_version, client_ca).map_err(|source| {
+        tls::server_config(identity, configured.min_version, clients.as_ref()).map_err(|source| {
             BuildError::Tls {
                 key: "gateway.tls",
                 source,
             }
         });
-    Some((keep(config, errors)?, expiry))
+    Some(FrontTls {
+        config: keep(config, errors)?,
+        expiry,
+        clients,
+    })
+}
+
+/// Whose certificates sources must show; none where they need none.
+fn clients(configured: &Tls) -> Result<Option<ClientAuthorities>, BuildError> {
+    let Some(path) = &configured.client_ca_path else {
+        return Ok(None);
+    };
+    let certificates = tls::certificates(path).map_err(|source| BuildError::Tls {
+        key: "gateway.tls.clientCaPath",
+        source,
+    })?;
+    Ok(Some(ClientAuthorities {
+        certificates,
+        origin: path.display().to_string(),
+    }))
 }
 
 /// The chain, and when its leaf ends.

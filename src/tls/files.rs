@@ -1,16 +1,20 @@
 //! Reads certificates and keys from PEM (RFC 7468).
 
 use super::TlsError;
+use crate::regular_file;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::Path;
+
+/// The largest file, in bytes: a bundle of all public authorities has a quarter of it.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// The text of a PEM file.
 ///
 /// # Errors
 /// [`TlsError::Unreadable`] where it can't be read as text.
 pub fn read(path: &Path) -> Result<String, TlsError> {
-    std::fs::read_to_string(path).map_err(|source| TlsError::Unreadable {
+    regular_file::read_to_string(path, MAX_BYTES).map_err(|source| TlsError::Unreadable {
         path: path.to_owned(),
         source,
     })
@@ -22,7 +26,7 @@ pub fn read(path: &Path) -> Result<String, TlsError> {
 /// [`TlsError`] where the file can't be read, is malformed or holds none.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let origin = path.display().to_string();
-    let pem = std::fs::read(path).map_err(|source| TlsError::Unreadable {
+    let pem = regular_file::read(path, MAX_BYTES).map_err(|source| TlsError::Unreadable {
         path: path.to_owned(),
         source,
     })?;

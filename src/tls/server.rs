@@ -1,12 +1,11 @@
 //! The listener's side of TLS.
 
-use super::{TlsError, certificates};
+use super::TlsError;
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use std::path::Path;
 use std::sync::Arc;
 
 /// The lowest version that is spoken (`gateway.tls.minVersion`).
@@ -16,6 +15,15 @@ pub enum MinVersion {
     Tls12,
     /// TLS 1.3 alone.
     Tls13,
+}
+
+/// Whose certificates sources must show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientAuthorities {
+    /// The authorities one of which must have signed a source's certificate.
+    pub certificates: Vec<CertificateDer<'static>>,
+    /// Where they came from, for errors.
+    pub origin: String,
 }
 
 /// A certificate chain with its key.
@@ -33,7 +41,7 @@ pub struct ServerIdentity {
 /// Builds the settings of a listener: the chain checked against its key, h2 and
 /// http/1.1 by ALPN, no early data (a replayed request would be a request).
 ///
-/// With `client_ca` a certificate of one of its authorities is required of every
+/// With `clients` a certificate of one of these authorities is required of every
 /// source, and sessions are not resumed: a resumed session would keep the
 /// verdict of an authority that has been replaced since.
 ///
@@ -42,7 +50,7 @@ pub struct ServerIdentity {
 pub fn server_config(
     identity: ServerIdentity,
     min_version: MinVersion,
-    client_ca: Option<&Path>,
+    clients: Option<&ClientAuthorities>,
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let certified = certify(identity, &provider)?;
@@ -52,15 +60,15 @@ pub fn server_config(
     };
     let builder =
         ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions)?;
-    let builder = match client_ca {
-        Some(path) => builder.with_client_cert_verifier(client_verifier(path, provider)?),
+    let builder = match clients {
+        Some(clients) => builder.with_client_cert_verifier(client_verifier(clients, provider)?),
         None => builder.with_no_client_auth(),
     };
     let resolver = rustls::sign::SingleCertAndKey::from(certified);
     let mut config = builder.with_cert_resolver(Arc::new(resolver));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.max_early_data_size = 0;
-    if client_ca.is_some() {
+    if clients.is_some() {
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
     } else {
@@ -98,17 +106,17 @@ fn certify(identity: ServerIdentity, provider: &CryptoProvider) -> Result<Certif
 }
 
 fn client_verifier(
-    path: &Path,
+    clients: &ClientAuthorities,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsError> {
     let unusable = |reason: String| TlsError::ClientCa {
-        origin: path.display().to_string(),
+        origin: clients.origin.clone(),
         reason,
     };
     let mut roots = RootCertStore::empty();
-    for authority in certificates(path)? {
+    for authority in &clients.certificates {
         roots
-            .add(authority)
+            .add(authority.clone())
             .map_err(|error| unusable(error.to_string()))?;
     }
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
@@ -150,13 +158,16 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_or_missing_client_ca_stops_the_build() {
+    fn authorities_that_are_none_stop_the_build() {
         let one = generate();
-        let folder = tempfile::tempdir().unwrap();
-        let empty = folder.path().join("empty.pem");
-        std::fs::write(&empty, "").unwrap();
-        for path in [empty, folder.path().join("missing.pem")] {
-            assert!(server_config(identity(&one, &one), MinVersion::Tls12, Some(&path)).is_err());
+        let authorities = |certificates| ClientAuthorities {
+            certificates,
+            origin: "ca.pem".to_owned(),
+        };
+        for certificates in [vec![], vec![CertificateDer::from(vec![1, 2, 3])]] {
+            let clients = authorities(certificates);
+            let built = server_config(identity(&one, &one), MinVersion::Tls12, Some(&clients));
+            assert!(built.unwrap_err().to_string().starts_with("ca.pem"));
         }
     }
 
@@ -180,10 +191,12 @@ mod tests {
         let one = generate();
         let config = server_config(identity(&one, &one), MinVersion::Tls12, None).unwrap();
         assert_eq!(config.max_early_data_size, 0);
-        let folder = tempfile::tempdir().unwrap();
-        let ca = folder.path().join("ca.pem");
-        std::fs::write(&ca, one.cert.pem()).unwrap();
-        let config = server_config(identity(&one, &one), MinVersion::Tls13, Some(&ca)).unwrap();
+        let clients = ClientAuthorities {
+            certificates: vec![one.cert.der().clone()],
+            origin: "ca.pem".to_owned(),
+        };
+        let config =
+            server_config(identity(&one, &one), MinVersion::Tls13, Some(&clients)).unwrap();
         assert_eq!(config.send_tls13_tickets, 0);
         assert!(!config.session_storage.can_cache());
     }

@@ -1,6 +1,6 @@
 //! A configuration, its secrets and its certificates, replaced while serving.
 
-use crate::client::Connection;
+use crate::client::{Connection, Http2Client, http2_request};
 use crate::recorder::Recorder;
 use crate::sidecar::{GATEWAY, IDENTITY, PATIENCE, Setup, Sidecar, until, write_certificate};
 use serde_json::Value;
@@ -493,4 +493,29 @@ async fn the_end_does_not_wait_for_a_command_that_hangs_and_leaves_none_behind()
     let ended = until(|| child.try_wait().unwrap()).await;
     assert!(ended.success(), "{ended}");
     resolver(folder.path(), false).await;
+}
+
+#[tokio::test]
+async fn a_connection_from_before_certificates_were_asked_for_is_not_believed() {
+    let upstream = Recorder::spawn().await;
+    let strict = GATEWAY.replace("allowLoopback = true", "allowLoopback = false");
+    let sidecar = Setup::new().gateway(&strict).tls().spawn(&upstream.url());
+    let ask = format!("GET / HTTP/1.1\r\n{IDENTITY}");
+    // Idle, and without a certificate.
+    let mut idle = sidecar.connect().await;
+    let multiplexed = Http2Client::connect(sidecar.address, &sidecar.certificate()).await;
+    sidecar.edit(|config| {
+        let authority = sidecar.certificate();
+        let open = config.replace("allowLoopback = false", "allowLoopback = true");
+        let tls = format!("[gateway.tls]\nclientCaPath = \"{}\"", authority.display());
+        open.replace("[gateway.tls]", &tls)
+    });
+    assert_eq!(sidecar.reload().await.0, 200);
+    let answer = idle.exchange(&ask).await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "draining"));
+    assert_eq!(answer.values("connection"), ["close"]);
+    assert_eq!(idle.read_to_end().await, b"");
+    let answer = multiplexed.send(http2_request("GET", "/", IDENTITY)).await;
+    assert_eq!(answer.unwrap().status(), 503);
+    assert!(upstream.requests().is_empty());
 }

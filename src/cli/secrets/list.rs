@@ -73,9 +73,13 @@ fn table(states: &[SecretState], style: Style) -> String {
         let Some(problem) = &state.problem else {
             continue;
         };
-        text.push_str(&format!("    {}: {}\n", problem.code, problem.message));
+        text.push_str(&format!(
+            "    {}: {}\n",
+            problem.code,
+            output::one_line(&problem.message)
+        ));
         if let Some(remedy) = &problem.remedy {
-            text.push_str(&format!("    do: {remedy}\n"));
+            text.push_str(&format!("    do: {}\n", output::one_line(remedy)));
         }
     }
     text
@@ -89,7 +93,9 @@ fn width(states: &[SecretState], of: impl Fn(&SecretState) -> &String) -> usize 
 /// `source:provider:id`, or that it stands in the configuration.
 fn origin(state: &SecretState) -> String {
     match (&state.provider, &state.id) {
-        (Some(provider), Some(id)) => format!("{}:{provider}:{id}", state.source),
+        (Some(provider), Some(id)) => {
+            output::one_line(&format!("{}:{provider}:{id}", state.source))
+        }
         _ => "in the configuration".to_owned(),
     }
 }

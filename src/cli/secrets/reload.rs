@@ -51,7 +51,9 @@ enum ReloadError {
     NoToken(String),
     #[error("admin.token: {0}")]
     Token(#[source] TokenError),
-    #[error("can't reach the admin listener at {address}: is Portcullis running?")]
+    #[error(
+        "can't reach the admin listener at {address}: is Portcullis running, and was it started with this address (else --address)?"
+    )]
     Unreachable {
         address: SocketAddr,
         #[source]
@@ -173,8 +175,9 @@ async fn exchange(
 }
 
 fn report(status: StatusCode, answer: &Value, json: bool) -> ExitCode {
-    let is_done = status == StatusCode::OK;
-    let code = if is_done {
+    let generation = answer["generation"].as_u64();
+    let reloaded = generation.filter(|_| status == StatusCode::OK);
+    let code = if reloaded.is_some() {
         ExitCode::SUCCESS
     } else {
         EXIT_FAILURE.into()
@@ -182,7 +185,7 @@ fn report(status: StatusCode, answer: &Value, json: bool) -> ExitCode {
     if json {
         return output::finish(output::line(answer), code);
     }
-    if is_done {
+    if let Some(generation) = reloaded {
         let restart = words(&answer["restartRequired"]);
         if !restart.is_empty() {
             output::complain(format_args!(
@@ -190,7 +193,6 @@ fn report(status: StatusCode, answer: &Value, json: bool) -> ExitCode {
                 restart.join(", ")
             ));
         }
-        let generation = &answer["generation"];
         return output::finish(
             output::line(format_args!("reloaded: generation {generation}")),
             code,
@@ -199,7 +201,14 @@ fn report(status: StatusCode, answer: &Value, json: bool) -> ExitCode {
     for problem in answer["problems"].as_array().into_iter().flatten() {
         output::complain(located(problem));
     }
-    let message = answer["error"]["message"].as_str().unwrap_or_default();
+    let message = match (status, answer["error"]["code"].as_str()) {
+        (StatusCode::UNAUTHORIZED, Some("admin_unauthorized")) => {
+            "the running process expects another admin token: it may still hold the one from \
+             before a rotation; SIGHUP needs none"
+        }
+        (_, Some(_)) => answer["error"]["message"].as_str().unwrap_or_default(),
+        (_, None) => "got another answer than an admin listener gives: is this its address?",
+    };
     output::complain(format_args!("portcullis: {message} ({status})"));
     code
 }
@@ -209,16 +218,21 @@ fn words(list: &Value) -> Vec<&str> {
     items.filter_map(Value::as_str).collect()
 }
 
-/// `FILE:LINE:COLUMN: key: message`, as far as it is known.
+/// `FILE:LINE:COLUMN: key: message (code); do: remedy`, as far as it is known.
 fn located(problem: &Value) -> String {
     let mut text = problem["file"].as_str().unwrap_or("portcullis").to_owned();
     if let (Some(line), Some(column)) = (problem["line"].as_u64(), problem["column"].as_u64()) {
         text.push_str(&format!(":{line}:{column}"));
     }
-    let message = problem["message"].as_str().unwrap_or_default();
-    match problem["key"].as_str() {
-        Some(key) if !message.starts_with(key) => text.push_str(&format!(": {key}: {message}")),
-        _ => text.push_str(&format!(": {message}")),
+    for (before, field, after) in [
+        (": ", "key", ""),
+        (": ", "message", ""),
+        (" (", "code", ")"),
+        ("; do: ", "remedy", ""),
+    ] {
+        if let Some(words) = problem[field].as_str() {
+            text.push_str(&format!("{before}{words}{after}"));
+        }
     }
     text
 }

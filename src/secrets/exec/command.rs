@@ -9,6 +9,9 @@ use nix::unistd::geteuid;
 
 use super::ExecProvider;
 
+const GROUP_AND_OTHERS_WRITE: u32 = 0o022;
+const STICKY: u32 = 0o1000;
+
 /// What makes a command unfit to be asked for secrets.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandProblem {
@@ -28,18 +31,37 @@ pub enum CommandProblem {
     #[error("its mode is {0:04o}, expected group and others not to write")]
     Writable(u32),
     /// Others may put another file in its place.
-    #[error("its folder has mode {0:04o}, expected others not to write")]
-    FolderWritable(u32),
+    #[error("the folder {folder} has mode {mode:04o}, expected group and others not to write", folder = folder.display())]
+    FolderWritable {
+        /// The command's folder, or one above it.
+        folder: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Somebody else may put another file in its place.
+    #[error("the folder {folder} belongs to user {owner}, expected root, or user {expected} that this runs as", folder = folder.display())]
+    FolderOwner {
+        /// The command's folder, or one above it.
+        folder: PathBuf,
+        /// Its owner's id.
+        owner: u32,
+        /// The effective user's id.
+        expected: u32,
+    },
     /// Somebody else's.
-    #[error("it belongs to user {0}, expected root, or the user that Portcullis runs as")]
-    Owner(u32),
+    #[error("it belongs to user {got}, expected root, or user {expected} that this runs as")]
+    Owner {
+        /// Its owner's id.
+        got: u32,
+        /// The effective user's id.
+        expected: u32,
+    },
 }
 
-/// Checks the command and what it links to.
-///
-/// Between this and the start the owner could still swap the file: whoever may do
-/// that may run any command as this user anyway.
-pub(super) fn check(provider: &ExecProvider) -> Result<(), CommandProblem> {
+/// Checks the command and what it links to, and gives the path to run: the real one,
+/// none of whose folders anybody else can change. By the name that is configured,
+/// another file could be there a moment later.
+pub(super) fn check(provider: &ExecProvider) -> Result<PathBuf, CommandProblem> {
     use CommandProblem::{Missing, NotRegular, Symlink, Untrusted};
     let ExecProvider {
         command,
@@ -71,9 +93,17 @@ pub(super) fn check(provider: &ExecProvider) -> Result<(), CommandProblem> {
             return Err(Untrusted);
         }
     }
-    check_custody(&facts)?;
-    let folder = target.parent().unwrap_or(Path::new("/"));
-    check_folder(&folder.metadata().map_err(Missing)?)
+    let user = geteuid().as_raw();
+    check_custody(&facts, user)?;
+    // The folders of the written path lead here, so they count like the real ones.
+    for folder in command
+        .ancestors()
+        .skip(1)
+        .chain(target.ancestors().skip(1))
+    {
+        check_folder(folder, user)?;
+    }
+    Ok(target)
 }
 
 /// As the paths are written: the same file under a name elsewhere doesn't count.
@@ -91,22 +121,36 @@ fn leads_into(target: &Path, folder: &Path) -> bool {
         .is_ok_and(|folder: PathBuf| target.starts_with(folder))
 }
 
-fn check_custody(facts: &Metadata) -> Result<(), CommandProblem> {
+fn check_custody(facts: &Metadata, user: u32) -> Result<(), CommandProblem> {
     let (mode, owner) = (facts.mode() & 0o7777, facts.uid());
-    if mode & 0o022 != 0 {
+    if mode & GROUP_AND_OTHERS_WRITE != 0 {
         return Err(CommandProblem::Writable(mode));
     }
-    if owner != 0 && owner != geteuid().as_raw() {
-        return Err(CommandProblem::Owner(owner));
+    if ![0, user].contains(&owner) {
+        return Err(CommandProblem::Owner {
+            got: owner,
+            expected: user,
+        });
     }
     Ok(())
 }
 
-fn check_folder(facts: &Metadata) -> Result<(), CommandProblem> {
-    const STICKY: u32 = 0o1000;
-    let mode = facts.mode() & 0o7777;
-    if mode & 0o002 != 0 && mode & STICKY == 0 {
-        return Err(CommandProblem::FolderWritable(mode));
+fn check_folder(folder: &Path, user: u32) -> Result<(), CommandProblem> {
+    let facts = folder.metadata().map_err(CommandProblem::Missing)?;
+    let (mode, owner) = (facts.mode() & 0o7777, facts.uid());
+    // In a sticky folder nobody replaces what is another's (/tmp).
+    if mode & GROUP_AND_OTHERS_WRITE != 0 && mode & STICKY == 0 {
+        return Err(CommandProblem::FolderWritable {
+            folder: folder.to_owned(),
+            mode,
+        });
+    }
+    if ![0, user].contains(&owner) {
+        return Err(CommandProblem::FolderOwner {
+            folder: folder.to_owned(),
+            owner,
+            expected: user,
+        });
     }
     Ok(())
 }
@@ -144,7 +188,8 @@ mod tests {
         fs::write(&command, "").unwrap();
         for (file_mode, folder_mode, fit) in [
             (0o700, 0o700, true),
-            (0o755, 0o775, true),
+            (0o755, 0o755, true),
+            (0o755, 0o775, false),
             (0o755, 0o1777, true),
             (0o775, 0o700, false),
             (0o757, 0o700, false),
@@ -161,6 +206,35 @@ mod tests {
         }
         assert!(check(&provider(folder.path().to_owned())).is_err());
         assert!(check(&provider(folder.path().join("missing"))).is_err());
+    }
+
+    #[test]
+    fn every_folder_above_counts_by_both_its_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir_all(path("safe/bin")).unwrap();
+        fs::create_dir(path("open")).unwrap();
+        fs::write(path("safe/bin/op"), "").unwrap();
+        symlink(path("safe/bin"), path("open/bin")).unwrap();
+        for name in ["safe", "safe/bin", "safe/bin/op"] {
+            set_mode(&path(name), 0o755);
+        }
+        let verdict = |command: &str| check(&provider(path(command)));
+        let real = path("safe/bin/op").canonicalize().unwrap();
+        set_mode(&path("open"), 0o755);
+        // What is run is the real one, whatever leads there.
+        assert_eq!(verdict("open/bin/op").unwrap(), real);
+        set_mode(&path("open"), 0o777);
+        assert!(verdict("open/bin/op").is_err());
+        assert_eq!(verdict("safe/bin/op").unwrap(), real);
+        set_mode(&path("safe"), 0o775);
+        assert!(verdict("safe/bin/op").is_err());
+        if geteuid().is_root() {
+            set_mode(&path("safe"), 0o755);
+            std::os::unix::fs::chown(path("safe"), Some(65534), None).unwrap();
+            let error = verdict("safe/bin/op").unwrap_err();
+            assert!(error.to_string().contains("user 65534"), "{error}");
+        }
     }
 
     #[test]

@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// How often what can't be waited for is looked at.
@@ -25,31 +26,53 @@ const BUSY_TIME: Duration = Duration::from_millis(500);
 /// killed: until then nobody else can get the group's number.
 pub(super) struct Group(Pid);
 
-/// What the process must not leave behind when it ends.
-static RUNNING: Mutex<Running> = Mutex::new(Running {
-    groups: BTreeSet::new(),
-    is_over: false,
-});
+/// The groups that run now: what the process must not leave behind when it ends.
+static RUNNING: Mutex<BTreeSet<Pid>> = Mutex::new(BTreeSet::new());
+/// The process ends: nothing is started any more.
+static IS_OVER: AtomicBool = AtomicBool::new(false);
 
-struct Running {
-    groups: BTreeSet<Pid>,
-    /// The process ends: nothing is started any more.
-    is_over: bool,
-}
+/// Shared by whoever starts a command, until its group is known; held alone by whoever
+/// reaps what is in no known group.
+static STARTING: RwLock<()> = RwLock::new(());
 
 /// Kills every command that runs now, with its children, and lets no other start:
 /// for the end of the process. Whoever waits for one gets an error.
 pub fn kill_running() {
-    let mut running = running();
-    running.is_over = true;
-    for &group in &running.groups {
-        // It may have ended by itself.
-        let _ = killpg(group, Signal::SIGKILL);
+    IS_OVER.store(true, Ordering::SeqCst);
+    for &group in running().iter() {
+        kill(group);
     }
 }
 
-fn running() -> MutexGuard<'static, Running> {
+/// Reaps the children that nobody here waits for: as the first process of a
+/// container this one inherits every orphan, those of commands among them.
+pub fn reap_orphans() {
+    if std::process::id() != 1 {
+        return;
+    }
+    // Somebody starts a command: there will be another time.
+    let Ok(_alone) = STARTING.try_write() else {
+        return;
+    };
+    let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    let leaders = running();
+    while let Ok(status) = waitid(Id::All, ended) {
+        match status.pid() {
+            // Its own run reaps it, and shows the next one by that.
+            Some(child) if leaders.contains(&child) => return,
+            Some(child) => drop(waitpid(child, Some(WaitPidFlag::WNOHANG))),
+            None => return,
+        }
+    }
+}
+
+fn running() -> MutexGuard<'static, BTreeSet<Pid>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn kill(group: Pid) {
+    // Nobody may be left in it, which is fine.
+    let _ = killpg(group, Signal::SIGKILL);
 }
 
 impl Group {
@@ -58,23 +81,27 @@ impl Group {
         let began = Instant::now();
         command.process_group(0);
         loop {
-            let mut running = running();
-            if running.is_over {
+            if IS_OVER.load(Ordering::SeqCst) {
                 return Err(io::Error::other("the process ends"));
             }
+            let starting = STARTING.read();
             match command.spawn() {
                 Err(error)
                     if error.kind() == io::ErrorKind::ExecutableFileBusy
                         && began.elapsed() < BUSY_TIME =>
                 {
-                    drop(running);
+                    drop(starting);
                     std::thread::sleep(LOOK_EVERY);
                 }
                 Err(error) => return Err(error),
                 Ok(child) => {
                     let id = i32::try_from(child.id()).expect("process ids are positive `pid_t`");
                     let group = Self(Pid::from_raw(id));
-                    running.groups.insert(group.0);
+                    running().insert(group.0);
+                    // Whoever ends the process may have looked just before.
+                    if IS_OVER.load(Ordering::SeqCst) {
+                        kill(group.0);
+                    }
                     return Ok((child, group));
                 }
             }
@@ -101,17 +128,17 @@ impl Group {
     /// ours by now because we are the first process of a container.
     pub(super) fn end(self) {
         // Taken off the list first: once it is reaped, its number may be another's.
-        running().groups.remove(&self.0);
-        // Nobody may be left in it, which is fine.
-        let _ = killpg(self.0, Signal::SIGKILL);
+        running().remove(&self.0);
+        kill(self.0);
         let began = Instant::now();
         let members = Pid::from_raw(-self.0.as_raw());
         while began.elapsed() < KILL_TIME {
             match waitpid(members, Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::StillAlive) => std::thread::sleep(LOOK_EVERY),
                 Ok(_) | Err(Errno::EINTR) => {}
-                Err(_) => return,
+                Err(_) => break,
             }
         }
+        reap_orphans();
     }
 }

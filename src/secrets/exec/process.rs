@@ -1,9 +1,10 @@
-//! Runs a command within bounds, and leaves nothing of it behind.
+//! Runs a command within bounds, and leaves nothing of its group behind.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -26,30 +27,41 @@ pub(super) struct Bounds {
     pub(super) max_output: usize,
 }
 
-/// Runs `command` in its own folder and process group, with `input` on its standard
+/// A command's two names.
+pub(super) struct Names<'a> {
+    /// The path that is run.
+    pub(super) real: &'a Path,
+    /// What it is told that it is: some programs go by that.
+    pub(super) configured: &'a Path,
+}
+
+/// Runs a command in its own folder and process group, with `input` on its standard
 /// input and nothing but `variables` in its environment. Gives what it printed.
 ///
 /// The command has to end, and everybody has to let go of its outputs; whatever is
-/// left of its group then, or when a bound is reached, is killed and reaped.
+/// left of its group then, or when a bound is reached, is killed and reaped. What has
+/// left its group (`setsid`) is beyond reach.
 pub(super) fn run(
-    command: &Path,
+    command: Names<'_>,
     args: &[String],
     variables: &BTreeMap<OsString, OsString>,
     input: &[u8],
     bounds: &Bounds,
 ) -> Result<SecretBuffer, ExecError> {
     let began = Instant::now();
-    let mut to_start = Command::new(command);
+    let Names { real, configured } = command;
+    let mut to_start = Command::new(real);
     to_start
+        .arg0(configured)
         .args(args)
         .env_clear()
         .envs(variables)
-        .current_dir(command.parent().unwrap_or(Path::new("/")))
+        .current_dir(real.parent().unwrap_or(Path::new("/")))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let (mut child, group) = Group::start(&mut to_start).map_err(|source| ExecError::Start {
-        command: command.to_owned(),
+        command: configured.to_owned(),
         source,
     })?;
     let ended = Talk::with(&mut child, bounds, began)

@@ -125,13 +125,13 @@ fn check(facts: &Facts, custody: Custody, user: u32) -> Result<(), Exposure> {
     let (is_owner, owners, forbidden, modes) = match custody {
         Custody::Own => (
             owner == user,
-            "the user that Portcullis runs as",
+            "that user alone",
             0o077,
             "no permission for group and others, such as 0600",
         ),
         Custody::MountedVolume => (
             owner == user || owner == 0,
-            "root, or the user that Portcullis runs as",
+            "root or that user",
             0o022,
             "group and others not to write, such as 0440",
         ),
@@ -140,6 +140,7 @@ fn check(facts: &Facts, custody: Custody, user: u32) -> Result<(), Exposure> {
         return Err(Exposure::Owner {
             got: owner,
             expected: owners,
+            user,
         });
     }
     if mode & forbidden != 0 {

@@ -1,0 +1,44 @@
+//! Work that a signal ends, with the commands that it has started.
+
+use super::{EXIT_FAILURE, output};
+use crate::secrets::kill_running_commands;
+use crate::server::{self, ServerError};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// For the work to see that its commands are gone.
+const STRAGGLERS: Duration = Duration::from_millis(500);
+
+/// Does the work, in a process that shows its memory to nobody. SIGTERM and SIGINT
+/// end it: the commands that are asked for secrets have process groups of their own,
+/// and a terminal's Ctrl-C does not reach them.
+pub(super) fn run(work: impl FnOnce() -> ExitCode + Send + 'static) -> ExitCode {
+    match attempt(work) {
+        Ok(Some(code)) => code,
+        // The shell's convention would be 128 and the signal's number; scripts here go
+        // by 0, 1 and 2.
+        Ok(None) => EXIT_FAILURE.into(),
+        Err(error) => {
+            output::complain(format_args!("portcullis: {}", super::chain(&error)));
+            EXIT_FAILURE.into()
+        }
+    }
+}
+
+fn attempt(
+    work: impl FnOnce() -> ExitCode + Send + 'static,
+) -> Result<Option<ExitCode>, ServerError> {
+    server::seal()?;
+    let runtime = server::runtime()?;
+    let ended = runtime.block_on(async {
+        let mut stop = server::stop_signals()?;
+        let work = tokio::task::spawn_blocking(work);
+        Ok(tokio::select! {
+            done = work => done.ok(),
+            _ = stop.first() => None,
+        })
+    });
+    kill_running_commands();
+    runtime.shutdown_timeout(STRAGGLERS);
+    ended
+}
