@@ -25,7 +25,8 @@ pub struct Imported {
     pub toml: String,
     /// The keys that didn't come along.
     pub left_out: Vec<LeftOut>,
-    /// What [`super::parse`] still refuses `toml` for, its lines being those of `toml`.
+    /// What [`super::parse`] still refuses `toml` for. Where a key is missing, the place
+    /// is that of the line to fill in.
     pub problems: Vec<Problem>,
     /// What it lets pass with a warning.
     pub warnings: Vec<Warning>,
@@ -92,7 +93,13 @@ pub fn import_openclaw(text: &str) -> Result<Imported, ImportError> {
     let toml = page.render(&left_out);
     let (problems, warnings) = match super::parse(&toml) {
         Ok(parsed) => (Vec::new(), parsed.warnings),
-        Err(problems) => (problems, Vec::new()),
+        Err(mut problems) => {
+            for problem in &mut problems {
+                point_to_example(problem, &toml);
+            }
+            problems.sort_by_key(|problem| (problem.line, problem.column));
+            (problems, Vec::new())
+        }
     };
     Ok(Imported {
         toml,
@@ -100,6 +107,18 @@ pub fn import_openclaw(text: &str) -> Result<Imported, ImportError> {
         problems,
         warnings,
     })
+}
+
+/// A key that a table lacks stands below the table's line, commented out.
+fn point_to_example(problem: &mut Problem, toml: &str) {
+    let key = problem.key.rsplit('.').next().unwrap_or_default();
+    let example = format!("#{key} = ");
+    let table = (problem.line + 1..).zip(toml.lines().skip(problem.line));
+    let mut rest = table.take_while(|(_, line)| !line.starts_with('[') && !line.starts_with("#["));
+    if let Some((line, _)) = rest.find(|(_, line)| line.starts_with(&example)) {
+        problem.line = line;
+        problem.column = 2;
+    }
 }
 
 const ENVIRONMENT: &str = "its variables may be secrets; Portcullis reads its own environment, so \

@@ -97,7 +97,7 @@ pub(super) fn import(gateway: &mut Object, may_hide: bool, page: &mut Page, out:
 }
 
 fn trusted_proxies(gateway: &mut Object, out: &mut LeftOuts) -> Section {
-    let mut section = Section::new(["gateway"]);
+    let mut section = Section::required(["gateway"]);
     section.note(PROXIES);
     let mut nets = Vec::new();
     for (place, net) in gateway.texts("trustedProxies", out).unwrap_or_default() {
@@ -181,7 +181,7 @@ fn credential(auth: &mut Object, proof: Proof, out: &mut LeftOuts) -> Section {
 }
 
 fn trusted_proxy(proxy: &mut Object, may_hide: bool, out: &mut LeftOuts) -> Section {
-    let mut section = Section::new(["gateway", "auth", "trustedProxy"]);
+    let mut section = Section::required(["gateway", "auth", "trustedProxy"]);
     if may_hide {
         section.note(HIDDEN);
     }

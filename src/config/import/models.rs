@@ -6,8 +6,8 @@ use super::object::{LeftOuts, Object, items};
 use super::page::{Page, Section};
 use super::reference;
 
-const LISTEN: &str = "Not from openclaw.json: where the agent finds the back door, which is off \
-                      without it.";
+const NOT_SERVED: &str = "The back door is not served yet: the keys of [models] and [auth] are \
+                          checked, and do nothing.";
 const NO_KEY: &str = "Its key did not come along. Put it where a reference can name it:";
 
 const APIS: [&str; 11] = [
@@ -46,10 +46,7 @@ pub(super) fn import(models: &mut Object, auth: &mut Object, page: &mut Page, ou
         }
     }
     if sections.iter().any(|section| !section.is_empty()) {
-        let mut back_door = Section::new(["models"]);
-        back_door.note(LISTEN);
-        back_door.example("listen = \"127.0.0.1:8790\"");
-        page.add(back_door);
+        page.add(Section::remark(NOT_SERVED));
     }
     for section in sections {
         page.add(section);

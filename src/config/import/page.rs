@@ -15,8 +15,11 @@ pub(super) struct Page(Vec<Section>);
 /// A table with comments.
 pub(super) struct Section {
     path: Vec<String>,
+    is_required: bool,
     lines: Vec<Line>,
 }
+
+const COMMENTED_OUT: &str = "To set a key below, uncomment the line above, too.";
 
 enum Line {
     Note(&'static str),
@@ -38,7 +41,7 @@ impl Page {
         note(
             &mut text,
             "Imported from openclaw.json: the keys that both programs share. Read every comment; \
-             lines that begin with `#` and no space are keys to fill in. Then run \
+             lines that begin with `#` and no space are keys and tables to fill in. Then run \
              `portcullis check`.",
         );
         for section in &self.0 {
@@ -64,8 +67,24 @@ impl Section {
     pub(super) fn new<'p>(path: impl IntoIterator<Item = &'p str>) -> Self {
         Self {
             path: path.into_iter().map(str::to_owned).collect(),
+            is_required: false,
             lines: Vec::new(),
         }
+    }
+
+    /// Likewise, of a table that must be there: it is never commented out.
+    pub(super) fn required<'p>(path: impl IntoIterator<Item = &'p str>) -> Self {
+        Self {
+            is_required: true,
+            ..Self::new(path)
+        }
+    }
+
+    /// Comments on the sections that come next, under no table.
+    pub(super) fn remark(text: &'static str) -> Self {
+        let mut section = Self::new([]);
+        section.note(text);
+        section
     }
 
     /// Whether there is nothing in it yet.
@@ -98,10 +117,15 @@ impl Section {
     fn render(&self, text: &mut String) {
         let header = |inner: Table, name: &String| one(name, Value::Table(inner));
         // Without a key of its own it would claim to be there, and be incomplete.
-        if !self.lines.iter().any(|line| matches!(line, Line::Pair(..))) {
+        let is_set =
+            self.is_required || self.lines.iter().any(|line| matches!(line, Line::Pair(..)));
+        if !is_set && !self.path.is_empty() {
             text.push('#');
         }
         text.push_str(&written(&self.path.iter().rev().fold(Table::new(), header)));
+        if !is_set && !self.path.is_empty() {
+            note(text, COMMENTED_OUT);
+        }
         for line in &self.lines {
             match line {
                 Line::Note(words) => note(text, words),
@@ -204,6 +228,20 @@ mod tests {
             text.ends_with("\n[models.providers.\"x.y\"]\napiKey = { id = \"A\" }\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_table_without_a_key_is_commented_out_unless_it_is_required() {
+        let mut page = Page::default();
+        for mut section in [Section::new(["a"]), Section::required(["b"])] {
+            section.example("c = 1");
+            page.add(section);
+        }
+        page.add(Section::remark("of what follows"));
+        let text = page.render(&[]);
+        let expected =
+            format!("\n#[a]\n# {COMMENTED_OUT}\n#c = 1\n\n[b]\n#c = 1\n\n# of what follows\n");
+        assert!(text.ends_with(&expected), "{text}");
     }
 
     #[test]

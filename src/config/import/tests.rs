@@ -92,19 +92,22 @@ fn an_empty_object_gives_a_page_to_fill_in() {
     assert_eq!(
         refusals(&imported),
         [
-            "gateway.auth.trustedProxy.userHeader",
-            "gateway.trustedProxies"
+            "gateway.trustedProxies",
+            "gateway.auth.trustedProxy.userHeader"
         ],
         "{}",
         imported.toml
     );
+    for problem in &imported.problems {
+        let (_, leaf) = problem.key.rsplit_once('.').unwrap();
+        let line = imported.toml.lines().nth(problem.line - 1).unwrap();
+        assert!(
+            line[problem.column - 1..].starts_with(leaf),
+            "{problem}\n{line}"
+        );
+    }
     let mut filled = imported.toml;
     for (from, to) in [
-        ("#[gateway]", "[gateway]"),
-        (
-            "#[gateway.auth.trustedProxy]",
-            "[gateway.auth.trustedProxy]",
-        ),
         ("#trustedProxies", "trustedProxies"),
         ("#userHeader", "userHeader"),
         ("#allowUsers", "allowUsers"),

@@ -104,7 +104,7 @@ const ROWS: &[(&str, &[&str], &[&str])] = &[
             "api = \"openai-completions\"",
             "apiKey = \"${LLM_KEY}\"",
             "apiKeys = [\"$A\", { id = \"/a\", provider = \"f\", source = \"file\" }]",
-            "#listen = \"127.0.0.1:8790\"",
+            "# The back door is not served yet: the keys of [models] and [auth] are checked, and do",
         ],
         &[
             "models.mode",
