@@ -35,6 +35,9 @@ impl Config {
                 "gateway.auth.trustedProxy.allowUsers",
                 Self::lists_users as fn(&Config) -> bool,
             ),
+            ("gateway.auth.trustedProxy.requiredHeaders", |config| {
+                !config.gateway.trusted_proxy.required_headers.is_empty()
+            }),
             (
                 "gateway.auth.trustedProxy.scopeCeilings",
                 Self::rules_scopes,
@@ -43,9 +46,6 @@ impl Config {
             ("gateway.tls.clientCaPath", Self::asks_for_certificates),
             ("upstream.caFile", |config| {
                 config.upstream.ca_file.is_some()
-            }),
-            ("upstream.credential", |config| {
-                config.upstream.credential.is_some()
             }),
             ("admin.token", |config| config.admin.token.is_some()),
         ];
@@ -170,6 +170,31 @@ userHeader = "x-forwarded-user"
             let keys: Vec<_> = changes.refused.iter().map(|refusal| refusal.key).collect();
             assert_eq!(keys, refused, "{parts:?}");
             assert_eq!(next.changes(&all, &all).refused, [], "{parts:?}");
+        }
+    }
+
+    #[test]
+    fn required_headers_and_the_upstreams_authorities_may_not_go_either() {
+        let least = format!("{HEAD}[listen]\naddress = \"127.0.0.1:8443\"\n");
+        let read = |text: &str| super::super::parse(text).unwrap().config;
+        let https = least.replace("http://", "https://");
+        for (with, without, key) in [
+            (
+                least.replace("userHeader", "requiredHeaders = [\"a\"]\nuserHeader"),
+                &least,
+                "gateway.auth.trustedProxy.requiredHeaders",
+            ),
+            (
+                https.replace("[gateway]", "caFile = \"ca\"\n[gateway]"),
+                &https,
+                "upstream.caFile",
+            ),
+        ] {
+            let (with, without) = (read(&with), read(without));
+            let refused = with.changes(&with, &without).refused;
+            assert_eq!(refused.len(), 1, "{refused:?}");
+            assert_eq!(refused[0].key, key);
+            assert_eq!(without.changes(&without, &with).refused, []);
         }
     }
 

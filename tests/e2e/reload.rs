@@ -519,3 +519,245 @@ async fn a_connection_from_before_certificates_were_asked_for_is_not_believed() 
     assert_eq!(answer.unwrap().status(), 503);
     assert!(upstream.requests().is_empty());
 }
+
+#[tokio::test]
+async fn a_pipe_in_the_place_of_a_file_is_an_error_and_no_wait() {
+    let upstream = Recorder::spawn().await;
+    let folder = tempfile::tempdir().unwrap();
+    let users = folder.path().join("users");
+    fs::write(&users, "nick@example.com\n").unwrap();
+    let gateway = GATEWAY.replace(
+        "allowUsers = [\"nick@example.com\", \"ada@example.com\"]",
+        &format!("allowUsersFile = \"{}\"", users.display()),
+    );
+    let sidecar = Setup::new().gateway(&gateway).spawn(&upstream.url());
+    fs::remove_file(&users).unwrap();
+    nix::unistd::mkfifo(&users, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let (code, answer) = sidecar.reload().await;
+    assert_eq!(code, 422, "{answer}");
+    let message = answer["problems"][0]["message"].as_str().unwrap();
+    assert!(message.contains("not a regular file"), "{answer}");
+    assert_eq!(status(&sidecar).await["reloadingSince"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_change_that_met_a_failing_command_is_tried_again_whoever_asked() {
+    let upstream = Recorder::spawn().await;
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    write_secret(&token, "first");
+    let script = folder.path().join("resolver");
+    fs::write(
+        &script,
+        "#!/bin/sh\n[ -e broken ] && exit 1\nprintf admin-token\n",
+    )
+    .unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+    let sidecar = with_token(&token, false)
+        .section(&format!(
+            "[gateway.tls]\nenabled = false\n[secrets.providers.other]\nsource = \"exec\"\n\
+             command = \"{}\"\njsonOnly = false\n",
+            script.display()
+        ))
+        .admin("token = { source = \"exec\", provider = \"other\", id = \"value\" }\n")
+        .spawn(&upstream.url());
+    // As a renewal hook does it: the file, then the signal, and the vault is away.
+    fs::write(folder.path().join("broken"), "").unwrap();
+    write_secret(&token, "second");
+    sidecar.signal("HUP");
+    sidecar
+        .logged(|line| line["code"] == "SECRETS_RELOADER_DEGRADED")
+        .await;
+    fs::remove_file(folder.path().join("broken")).unwrap();
+    sidecar
+        .logged(|line| line["code"] == "SECRETS_RELOADER_RECOVERED")
+        .await;
+    assert_eq!(credential(&sidecar, &upstream).await, "Bearer second");
+}
+
+#[tokio::test]
+async fn the_access_log_is_turned_on_and_off_by_a_reload() {
+    let upstream = Recorder::spawn().await;
+    let sidecar = Setup::new()
+        .section("[log]\naccess = false\n")
+        .spawn(&upstream.url());
+    let ask = |path: &str| format!("GET {path} HTTP/1.1\r\n{IDENTITY}");
+    let is_line = |path: &'static str| move |line: &Value| line["path"] == path;
+    sidecar.send(&ask("/before")).await;
+    sidecar.edit(|config| config.replace("access = false", "access = true"));
+    let (_, answer) = sidecar.reload().await;
+    assert_eq!(answer["restartRequired"], serde_json::json!([]));
+    sidecar.send(&ask("/after")).await;
+    sidecar.logged(is_line("/after")).await;
+    let lines = sidecar.log();
+    assert!(
+        !lines.iter().any(|line| line.contains("/before")),
+        "{lines:#?}"
+    );
+}
+
+#[tokio::test]
+async fn only_some_may_wait_for_a_reload_and_the_others_are_still_served() {
+    let upstream = Recorder::spawn().await;
+    let folder = tempfile::tempdir().unwrap();
+    let sidecar = Setup::new()
+        .section(&hanging(folder.path()))
+        .spawn(&upstream.url());
+    fs::write(folder.path().join("hold"), "").unwrap();
+    fs::remove_file(folder.path().join("pid")).unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..64 {
+        let mut connection = Connection::tcp(sidecar.admin).await;
+        let host = sidecar.admin;
+        connection
+            .write(format!("POST /reload HTTP/1.1\r\nHost: {host}\r\n\r\n"))
+            .await;
+        waiting.push(connection);
+    }
+    resolver(folder.path(), true).await;
+    let answer = sidecar.admin("POST /reload").await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "overloaded"));
+    assert_eq!(sidecar.admin("GET /livez").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_command_of_the_cli_ends_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("portcullis.toml");
+    fs::write(
+        &config,
+        format!(
+            "[listen]\naddress = \"127.0.0.1:0\"\n[upstream]\nurl = \"http://127.0.0.1:9\"\n\
+             [gateway]{GATEWAY}{}",
+            hanging(folder.path())
+        ),
+    )
+    .unwrap();
+    fs::write(folder.path().join("hold"), "").unwrap();
+    for arguments in [&["secrets", "resolve"][..], &["check", "--resolve"]] {
+        let _ = fs::remove_file(folder.path().join("pid"));
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(arguments)
+            .arg("--config")
+            .arg(&config)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        resolver(folder.path(), true).await;
+        let killed = std::process::Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status();
+        assert!(killed.unwrap().success());
+        let ended = until(|| child.try_wait().unwrap()).await;
+        assert_eq!(ended.code(), Some(1));
+        resolver(folder.path(), false).await;
+    }
+}
+
+#[tokio::test]
+async fn the_command_believes_an_admin_listener_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("portcullis.toml");
+    fs::write(
+        &config,
+        format!(
+            "[listen]\naddress = \"127.0.0.1:0\"\n[upstream]\nurl = \"http://127.0.0.1:9\"\n[gateway]{GATEWAY}"
+        ),
+    )
+    .unwrap();
+    for answer in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\ncontent-length: 21\r\n\r\n{\"generation\":\"\\u001b\"}",
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/1.1 422 No\r\ncontent-length: 36\r\n\r\n{\"problems\":[{\"message\":\"\\u001b[2J\"}]}",
+        "HTTP/1.1 404 No\r\ncontent-length: 2\r\n\r\n{}",
+    ] {
+        let stranger = Recorder::with_answer(answer).await;
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command
+            .args([
+                "secrets",
+                "reload",
+                "--address",
+                &stranger.address.to_string(),
+                "--config",
+            ])
+            .arg(&config);
+        let output = tokio::task::spawn_blocking(move || command.output());
+        let output = output.await.unwrap().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{answer}");
+        let said = [output.stdout, output.stderr].concat();
+        assert!(!said.is_empty() && !said.contains(&0x1b), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_process_of_a_container_keeps_no_zombies() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("resolver");
+    // What leaves the group is not killed with it, and ends by itself.
+    fs::write(
+        &script,
+        "#!/bin/sh\nsetsid sh -c 'exec >/dev/null 2>&1; while [ -e hold ]; do sleep 0.01; done' &\n\
+         printf s3cret\n",
+    )
+    .unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+    let config = folder.path().join("portcullis.toml");
+    fs::write(
+        &config,
+        format!(
+            "[listen]\naddress = \"127.0.0.1:0\"\n[upstream]\nurl = \"http://127.0.0.1:9\"\n\
+             [upstream.credential]\nheader = \"authorization\"\n\
+             value = {{ source = \"exec\", provider = \"op\", id = \"a\" }}\n\
+             [secrets.providers.op]\nsource = \"exec\"\ncommand = \"{}\"\njsonOnly = false\n\
+             passEnv = [\"PATH\"]\n[gateway]{GATEWAY}[admin]\naddress = \"127.0.0.1:0\"\n",
+            script.display()
+        ),
+    )
+    .unwrap();
+    fs::write(folder.path().join("hold"), "").unwrap();
+    let mut init = std::process::Command::new("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        init.args(["--user", "--map-root-user"]);
+    }
+    let mut init = init
+        .args(["--pid", "--fork", "--kill-child", "--mount-proc"])
+        .arg(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["run", "--config"])
+        .arg(&config)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("unshare is needed: Debian's util-linux has it");
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(init.stderr.take().unwrap()));
+    let mut heard = |words: &str| lines.any(|line| line.is_ok_and(|line| line.contains(words)));
+    assert!(heard("\"serving\""), "it did not come up");
+    let children = |pid: u32| {
+        let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        list.split_whitespace()
+            .map(|pid| pid.parse::<u32>().unwrap())
+            .collect::<Vec<_>>()
+    };
+    let portcullis = children(init.id())[0];
+    // The orphan is ours by now, alive; then it ends, and the next run finds it.
+    until(|| (children(portcullis).len() == 1).then_some(())).await;
+    fs::remove_file(folder.path().join("hold")).unwrap();
+    let hangup = || {
+        let sent = std::process::Command::new("kill")
+            .args(["-HUP", &portcullis.to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+    };
+    for _ in 0..3 {
+        hangup();
+        assert!(heard("\"reloaded\""));
+    }
+    until(|| {
+        hangup();
+        children(portcullis).is_empty().then_some(())
+    })
+    .await;
+    init.kill().unwrap();
+    init.wait().unwrap();
+}

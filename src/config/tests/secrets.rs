@@ -407,3 +407,35 @@ fn model_keys_are_checked_though_nothing_uses_them() {
         config(&and("[auth.order]\nanthropic = [\"anthropic:work\"]")).models == Models::default()
     );
 }
+
+#[test]
+fn what_would_surprise_is_warned_of() {
+    let exec = "[secrets.providers.p]\nsource = \"exec\"\ncommand = \"/x\"\n";
+    for (text, words) in [
+        (
+            "[admin]\ntoken = \"PORTCULLIS_TOKEN\"".to_owned(),
+            "write `$` in front",
+        ),
+        ("[admin]\ntoken = \"$lower\"".to_owned(), "taken literally"),
+        (
+            format!("{exec}noOutputTimeoutMs = 6000"),
+            "ends the command before",
+        ),
+        (
+            "[secrets.defaults]\nfile = \"f\"".to_owned(),
+            "always names its provider",
+        ),
+        ("[auth.order]\nanthropic = []".to_owned(), "not served yet"),
+        ("[models]".to_owned(), "not served yet"),
+    ] {
+        let warned = warnings(&and(&text));
+        assert_eq!(warned.len(), 1, "{text}: {warned:#?}");
+        assert!(warned[0].contains(words), "{warned:#?}");
+    }
+    for quiet in [
+        "[admin]\ntoken = \"s3cret_TOKEN\"",
+        "[admin]\ntoken = \"SECRET\"",
+    ] {
+        assert_eq!(warnings(&and(quiet)), [""; 0], "{quiet}");
+    }
+}
