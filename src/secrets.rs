@@ -21,7 +21,7 @@ use std::ffi::OsString;
 pub use env::EnvProvider;
 pub use error::SecretError;
 pub use exec::{AnswerProblem, CommandProblem, ExecError, ExecProvider, kill_running_commands};
-pub use file::{Custody, Exposure, FileError, FileMode, FileProvider};
+pub use file::{Custody, Exposure, FileError, FileMode, FileProvider, is_in_volume};
 pub use reference::{
     EnvName, ExecId, FileId, ProviderName, RefError, SecretId, SecretInput, SecretRef, SecretSource,
 };
