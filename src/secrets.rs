@@ -11,6 +11,7 @@ pub mod env;
 mod error;
 mod exec;
 mod file;
+mod plaintext;
 mod reference;
 mod resolve;
 mod value;
@@ -22,6 +23,7 @@ pub use env::EnvProvider;
 pub use error::SecretError;
 pub use exec::{AnswerProblem, CommandProblem, ExecError, ExecProvider, kill_running_commands};
 pub use file::{Custody, Exposure, FileError, FileMode, FileProvider, is_in_volume};
+pub use plaintext::{Sign, looks_like_variable, names_credential, secrets_in_arguments};
 pub use reference::{
     EnvName, ExecId, FileId, ProviderName, RefError, SecretId, SecretInput, SecretRef, SecretSource,
 };
