@@ -11,6 +11,7 @@ mod facts;
 mod finding;
 mod key_lines;
 mod look;
+mod regular_file;
 mod unit_environment;
 mod unit_file;
 mod units;
