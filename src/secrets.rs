@@ -11,6 +11,7 @@ pub mod env;
 mod error;
 mod exec;
 mod file;
+mod plaintext;
 mod reference;
 mod resolve;
 mod value;
@@ -23,7 +24,8 @@ pub use error::SecretError;
 pub use exec::{
     AnswerProblem, CommandProblem, ExecError, ExecProvider, kill_running_commands, reap_orphans,
 };
-pub use file::{Custody, Exposure, FileError, FileMode, FileProvider};
+pub use file::{Custody, Exposure, FileError, FileMode, FileProvider, is_in_volume};
+pub use plaintext::{Sign, looks_like_variable, names_credential, secrets_in_arguments};
 pub use reference::{
     EnvName, ExecId, FileId, ProviderName, RefError, SecretId, SecretInput, SecretRef, SecretSource,
 };

@@ -7,7 +7,7 @@ use super::section::list;
 use super::shape::Shape;
 use super::walk::Walk;
 use crate::secrets::{
-    EnvName, ProviderName, Providers, SecretError, SecretInput, SecretRef, SecretSource,
+    ProviderName, Providers, SecretError, SecretInput, SecretRef, SecretSource, looks_like_variable,
 };
 
 const EXPECTED: &str =
@@ -40,7 +40,7 @@ pub(super) fn read(
                 "begins with `$` but is no \"$NAME\" in capitals, so it is taken literally",
             );
         }
-        SecretInput::Plain(value) if looks_like_a_variable(value.expose()) => {
+        SecretInput::Plain(value) if looks_like_variable(value.expose()) => {
             walk.warn(
                 entry.place(),
                 "looks like a variable's name and is taken literally: for the variable, write `$` in front",
@@ -55,10 +55,6 @@ pub(super) fn read(
         }
     }
     Some(input)
-}
-
-fn looks_like_a_variable(text: &str) -> bool {
-    text.contains('_') && EnvName::parse(text).is_ok()
 }
 
 /// The error's own words name what was written, and that could be a secret that

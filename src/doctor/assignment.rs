@@ -11,23 +11,6 @@ pub struct Assignment {
     pub is_blank: bool,
 }
 
-/// What the words of a credential's name end with.
-const STEMS: [&str; 7] = [
-    "TOKEN",
-    "SECRET",
-    "KEY",
-    "PASSWORD",
-    "PASSWD",
-    "PASSPHRASE",
-    "CREDENTIAL",
-];
-
-/// The last words of names that only lead to a credential: `SOPS_AGE_KEY_FILE`.
-const POINTERS: [&str; 7] = ["FILE", "PATH", "DIR", "DIRECTORY", "URL", "URI", "ID"];
-
-/// Names of files by their own program's rules.
-const FILES: [&str; 1] = ["GOOGLE_APPLICATION_CREDENTIALS"];
-
 impl Assignment {
     /// Reads `NAME=value`; `None` where that is no assignment.
     pub(super) fn read(text: &str, line: usize) -> Option<Self> {
@@ -49,21 +32,6 @@ pub(super) fn is_name(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// Whether a variable of this name probably holds a credential.
-pub(super) fn is_credential(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    if FILES.contains(&name.as_str()) {
-        return false;
-    }
-    let words = || name.split(|c: char| !c.is_ascii_alphanumeric());
-    let leads_to_one = words().next_back().is_some_and(|w| POINTERS.contains(&w));
-    !leads_to_one
-        && words().any(|word| {
-            let one = word.strip_suffix('S').unwrap_or(word);
-            STEMS.iter().any(|stem| one.ends_with(stem))
-        })
-}
-
 /// The name, where it is written like one. A line of a key that lost its quotes
 /// (`MIIEvQ…KEY=`) reads as an assignment, too, and its "name" is secret.
 pub(super) fn shown(name: &str) -> Option<&str> {
@@ -78,37 +46,6 @@ pub(super) fn shown(name: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_tell_credentials_from_what_leads_to_them() {
-        for (name, expected) in [
-            ("OPENCLAW_GATEWAY_TOKEN", true),
-            ("ANTHROPIC_API_KEY", true),
-            ("ANTHROPIC_API_KEYS", true),
-            ("ANTHROPIC_API_KEY_2", true),
-            ("APIKEY", true),
-            ("PGPASSWORD", true),
-            ("MYSQL_ROOT_PASSWD", true),
-            ("client_secret", true),
-            ("dbPassword", true),
-            ("app.secret", true),
-            ("GPG_PASSPHRASE", true),
-            ("AWS_CREDENTIALS", true),
-            ("SOPS_AGE_KEY", true),
-            ("SOPS_AGE_KEY_FILE", false),
-            ("VAULT_TOKEN_PATH", false),
-            ("AWS_ACCESS_KEY_ID", false),
-            ("CREDENTIALS_DIRECTORY", false),
-            ("GOOGLE_APPLICATION_CREDENTIALS", false),
-            ("VAULT_ADDR", false),
-            ("PATH", false),
-            ("KEYBOARD", false),
-            ("TOKENIZERS_PARALLELISM", false),
-            ("", false),
-        ] {
-            assert_eq!(is_credential(name), expected, "{name}");
-        }
-    }
 
     #[test]
     fn only_what_is_written_like_a_name_is_shown() {

@@ -1,14 +1,16 @@
 //! The audit of secrets: plaintext where it shouldn't be, files that are open to
 //! others, and references without a value.
 
-use super::assignment::{is_credential, shown};
+use super::assignment::shown;
 use super::custody::{self, FileFacts, Guard, not_examined};
 use super::facts::Facts;
 use super::finding::{Finding, FindingId, Place, Severity};
 use super::look::Look;
 use super::unit_environment;
 use crate::config::{Activity, Config, Surface};
-use crate::secrets::{Provider, SecretInput};
+use crate::secrets::{
+    Provider, SecretInput, looks_like_variable, names_credential, secrets_in_arguments,
+};
 
 /// A reference that is in use and has no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,9 +33,11 @@ pub struct Unresolved {
 #[must_use]
 pub fn audit_secrets(config: &Config, facts: &Facts, unresolved: &[Unresolved]) -> Vec<Finding> {
     let mut findings = plaintext(config, facts);
-    if !findings.is_empty() {
-        findings.extend(broad_config(facts));
-    }
+    let guard = match findings.is_empty() {
+        true => Guard::Config,
+        false => Guard::ConfigWithSecrets,
+    };
+    findings.extend(config_file(facts, guard));
     let guarded = facts.guarded.iter();
     findings.extend(guarded.flat_map(|file| {
         let line = facts.key_lines.of(&file.key);
@@ -82,15 +86,23 @@ fn plaintext(config: &Config, facts: &Facts) -> Vec<Finding> {
             Activity::Active => String::new(),
             Activity::Inactive(reason) => format!(", though nothing uses it: {reason}"),
         };
-        matches!(input, SecretInput::Plain(_)).then(|| {
-            finding(
-                format!("the secret stands in the config itself{use_of_it}"),
-                "put it into a file, the environment or a password store, write \"$NAME\" or \
-                 { source, provider, id } here, and replace it if others have seen this file"
-                    .to_owned(),
-                at_key(&key, facts),
-            )
-        })
+        let SecretInput::Plain(secret) = input else {
+            return None;
+        };
+        let remedy = if looks_like_variable(secret.expose()) {
+            "if it is the name of the variable that holds the secret, write `$` before it, \
+             otherwise "
+        } else {
+            ""
+        };
+        Some(finding(
+            format!("the secret stands in the config itself{use_of_it}"),
+            format!(
+                "{remedy}put it into a file, the environment or a password store, write \"$NAME\" \
+                 or {{ source, provider, id }} here, and replace it if others have seen this file"
+            ),
+            at_key(&key, facts),
+        ))
     });
     let in_variables = config.secrets.listed().flat_map(|(provider, listed)| {
         let set = match listed {
@@ -98,7 +110,7 @@ fn plaintext(config: &Config, facts: &Facts) -> Vec<Finding> {
             Provider::Env(_) | Provider::File(_) => None,
         };
         let set = set.into_iter().flatten();
-        let secret = set.filter(|(name, value)| is_credential(name) && !value.trim().is_empty());
+        let secret = set.filter(|(name, value)| names_credential(name) && !value.trim().is_empty());
         secret.map(move |(name, _)| {
             let table = format!("secrets.providers.{provider}.env");
             let named = at_key(&format!("{table}.{name}"), facts);
@@ -120,30 +132,57 @@ fn plaintext(config: &Config, facts: &Facts) -> Vec<Finding> {
             )
         })
     });
-    on_surfaces.chain(in_variables).collect()
+    let in_arguments = config.secrets.listed().flat_map(|(provider, listed)| {
+        let arguments = match listed {
+            Provider::Exec(exec) => exec.args.as_slice(),
+            Provider::Env(_) | Provider::File(_) => &[],
+        };
+        let found = secrets_in_arguments(arguments).into_iter();
+        found.map(move |(index, sign)| Finding {
+            id: FindingId::PlaintextFound,
+            // Whatever the config's mode.
+            severity: Severity::Critical,
+            evidence: format!(
+                "an argument of the command looks like a secret ({}), and all users can read a \
+                 running command's arguments",
+                sign.as_str()
+            ),
+            remedy: format!(
+                "let the command read it from a file, or from a variable named in \
+                 `secrets.providers.{provider}.passEnv`, and replace it"
+            ),
+            place: at_key(
+                &format!("secrets.providers.{provider}.args[{index}]"),
+                facts,
+            ),
+        })
+    });
+    on_surfaces
+        .chain(in_variables)
+        .chain(in_arguments)
+        .collect()
 }
 
-/// On the config's own file, which holds plaintext.
-fn broad_config(facts: &Facts) -> Vec<Finding> {
+/// On the config's own file.
+fn config_file(facts: &Facts, guard: Guard) -> Vec<Finding> {
     let place = Place::file(&facts.config_path);
+    let what = match guard {
+        Guard::ConfigWithSecrets => "the config holds secrets in plain text, and",
+        _ => "the config",
+    };
     match &facts.config_file {
         Look::Missing => Vec::new(),
         Look::Hidden(reason) => vec![not_examined(place, "the config's file", reason)],
-        Look::Seen(file) => {
-            custody::breaches(&facts.config_path, *file, Guard::Private, facts.user)
-                .into_iter()
-                .map(|breach| Finding {
-                    id: FindingId::FileModeBroad,
-                    severity: breach.severity,
-                    evidence: format!(
-                        "the config holds secrets in plain text, and {}",
-                        breach.evidence
-                    ),
-                    remedy: breach.remedy,
-                    place: place.clone(),
-                })
-                .collect()
-        }
+        Look::Seen(file) => custody::breaches(&facts.config_path, *file, guard, facts.user)
+            .into_iter()
+            .map(|breach| Finding {
+                id: FindingId::FileModeBroad,
+                severity: breach.severity,
+                evidence: format!("{what} {}", breach.evidence),
+                remedy: breach.remedy,
+                place: place.clone(),
+            })
+            .collect(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::finding::{Finding, FindingId, Place, Severity};
 use super::look::Look;
+use crate::secrets::Custody;
 use std::path::{Path, PathBuf};
 
 /// Whose a file is, and what others may do with it. Symlinks are followed.
@@ -13,20 +14,20 @@ pub struct FileFacts {
     pub mode: u32,
 }
 
-/// How a file must be guarded. The owner is always to be root or the effective
-/// user.
+/// How a file must be guarded. The owner is to be root or the effective user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guard {
     /// Group and others neither read nor write it.
     Private,
-    /// Group and others have no permission at all: what a file provider without
-    /// `mountedVolume` asks for.
-    OwnersAlone,
-    /// A volume of Kubernetes or systemd: others may read, only the owner writes.
-    MountedVolume,
+    /// As a file provider of this custody asks.
+    Held(Custody),
+    /// The config: who writes it may have any command run, so only the owner does.
+    Config,
+    /// A config that holds secrets: others don't read it either.
+    ConfigWithSecrets,
     /// A command: others may run it, only the owner writes.
     Command,
-    /// The folder of a command: not for everyone to put another in its place.
+    /// A folder above a command: only the owner puts another in its place.
     CommandFolder,
 }
 
@@ -41,38 +42,42 @@ pub struct GuardedFile {
     pub path: PathBuf,
     /// How it must be guarded.
     pub guard: Guard,
-    /// What it is like; what is no file is not looked at further.
+    /// What it is like.
     pub facts: Look<FileFacts>,
 }
 
 /// What others may do that they should not.
 pub(super) struct Breach {
     pub(super) severity: Severity,
+    /// What goes on after the file's name: `is open to others: …`.
     pub(super) evidence: String,
     pub(super) remedy: String,
 }
 
-const GROUP_AND_OTHERS: u32 = 0o077;
 const READ_BY_OTHERS: u32 = 0o004;
 const WRITE: u32 = 0o022;
-const WRITE_BY_OTHERS: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
 impl Guard {
     /// The bits that must not be set, and in words those that may.
     fn forbidden(self) -> (u32, &'static str) {
         match self {
-            Self::Private => (
+            Self::Private | Self::ConfigWithSecrets => (
                 0o066,
                 "group and others neither to read nor to write, such as 0600",
             ),
-            Self::OwnersAlone => (
-                GROUP_AND_OTHERS,
-                "no permission for group and others, such as 0600",
-            ),
-            Self::MountedVolume => (WRITE, "group and others not to write, such as 0440"),
-            Self::Command => (WRITE, "group and others not to write, such as 0755"),
-            Self::CommandFolder => (WRITE_BY_OTHERS, "others not to write, such as 0755"),
+            Self::Held(custody) => custody.forbidden_mode(),
+            Self::Config => (WRITE, "group and others not to write, such as 0644"),
+            Self::Command | Self::CommandFolder => {
+                (WRITE, "group and others not to write, such as 0755")
+            }
+        }
+    }
+
+    fn admits_owner(self, owner: u32, user: u32) -> bool {
+        match self {
+            Self::Held(custody) => custody.admits_owner(owner, user),
+            _ => [0, user].contains(&owner),
         }
     }
 
@@ -83,7 +88,20 @@ impl Guard {
 
     /// Whether it is the content that must not be known.
     fn hides(self) -> bool {
-        matches!(self, Self::Private | Self::OwnersAlone)
+        matches!(
+            self,
+            Self::Private | Self::ConfigWithSecrets | Self::Held(Custody::Own)
+        )
+    }
+
+    /// What becomes possible to those who may write it, where that is not plain.
+    fn danger(self) -> &'static str {
+        match self {
+            Self::Config | Self::ConfigWithSecrets => {
+                "; who may change it may have any command run by Portcullis"
+            }
+            _ => "",
+        }
     }
 }
 
@@ -99,6 +117,10 @@ pub(super) fn breaches(path: &Path, facts: FileFacts, guard: Guard, user: u32) -
     let mut breaches = Vec::new();
     if excess != 0 {
         let is_grave = excess & (READ_BY_OTHERS | WRITE) != 0;
+        let danger = match excess & WRITE {
+            0 => "",
+            _ => guard.danger(),
+        };
         let replace = if guard.hides() {
             ", and replace what it holds if others have an account here"
         } else {
@@ -110,7 +132,9 @@ pub(super) fn breaches(path: &Path, facts: FileFacts, guard: Guard, user: u32) -
             } else {
                 Severity::Warning
             },
-            evidence: format!("its mode is {mode:04o}, expected {expected}"),
+            evidence: format!(
+                "is open to others: its mode is {mode:04o}, expected {expected}{danger}"
+            ),
             remedy: format!(
                 "chmod {:04o} {}{replace}",
                 guard.mended(mode),
@@ -118,15 +142,21 @@ pub(super) fn breaches(path: &Path, facts: FileFacts, guard: Guard, user: u32) -
             ),
         });
     }
-    if owner != 0 && owner != user {
+    if !guard.admits_owner(owner, user) {
+        let heir = match guard {
+            Guard::Held(Custody::Own) => "that user",
+            _ => "root or that user",
+        };
         breaches.push(Breach {
-            severity: Severity::Warning,
+            severity: match guard {
+                Guard::Config | Guard::ConfigWithSecrets => Severity::Critical,
+                _ => Severity::Warning,
+            },
             evidence: format!(
-                "it belongs to user {owner}, expected root, or the user that this runs as ({user})"
+                "belongs to user {owner}, and this runs as user {user}{}",
+                guard.danger()
             ),
-            remedy: format!(
-                "chown it, or run this as the user that Portcullis runs as, if that is {owner}"
-            ),
+            remedy: format!("run the audit as the service's user, or chown it to {heir}"),
         });
     }
     breaches
@@ -158,7 +188,7 @@ pub(super) fn check(file: &GuardedFile, line: Option<usize>, user: u32) -> Vec<F
             .map(|breach| Finding {
                 id: FindingId::FileModeBroad,
                 severity: breach.severity,
-                evidence: format!("{what}{named} is open to others: {}", breach.evidence),
+                evidence: format!("{what}{named} {}", breach.evidence),
                 remedy: breach.remedy,
                 place: place.clone(),
             })
@@ -172,7 +202,7 @@ pub(super) fn not_examined(place: Place, what: &str, reason: &str) -> Finding {
         id: FindingId::NotExamined,
         severity: Severity::Info,
         evidence: format!("{what} could not be looked at: {reason}"),
-        remedy: "run this as root, or look at it by hand".to_owned(),
+        remedy: "look at it by hand, or run this as root".to_owned(),
         place,
     }
 }
@@ -191,9 +221,11 @@ mod tests {
     }
 
     #[test]
-    fn each_guard_has_its_own_bits_and_all_have_the_same_owners() {
-        use Guard::{Command, CommandFolder, MountedVolume, OwnersAlone, Private};
+    fn each_guard_has_its_own_bits_and_owners() {
+        use Guard::{Command, CommandFolder, Config, ConfigWithSecrets, Held, Private};
         use Severity::{Critical, Warning};
+        const OWN: Guard = Held(Custody::Own);
+        const MOUNTED: Guard = Held(Custody::MountedVolume);
         for (guard, owner, mode, expected) in [
             (Private, ME, 0o600, &[][..]),
             (Private, 0, 0o400, &[]),
@@ -204,20 +236,32 @@ mod tests {
             (Private, ME, 0o602, &[Critical]),
             (Private, 1001, 0o600, &[Warning]),
             (Private, 1001, 0o644, &[Critical, Warning]),
-            (OwnersAlone, ME, 0o600, &[]),
-            (OwnersAlone, ME, 0o601, &[Warning]),
-            (OwnersAlone, ME, 0o644, &[Critical]),
-            (MountedVolume, 0, 0o444, &[]),
-            (MountedVolume, ME, 0o640, &[]),
-            (MountedVolume, 0, 0o660, &[Critical]),
-            (MountedVolume, 1001, 0o440, &[Warning]),
+            (OWN, ME, 0o600, &[]),
+            (OWN, 0, 0o600, &[Warning]),
+            (OWN, ME, 0o601, &[Warning]),
+            (OWN, ME, 0o644, &[Critical]),
+            (MOUNTED, 0, 0o444, &[]),
+            (MOUNTED, ME, 0o640, &[]),
+            (MOUNTED, 0, 0o660, &[Critical]),
+            (MOUNTED, 1001, 0o440, &[Warning]),
+            (Config, ME, 0o644, &[]),
+            (Config, 0, 0o644, &[]),
+            (Config, ME, 0o664, &[Critical]),
+            (Config, ME, 0o646, &[Critical]),
+            (Config, 1001, 0o600, &[Critical]),
+            (ConfigWithSecrets, ME, 0o600, &[]),
+            (ConfigWithSecrets, ME, 0o640, &[Warning]),
+            (ConfigWithSecrets, ME, 0o644, &[Critical]),
+            (ConfigWithSecrets, 1001, 0o600, &[Critical]),
             (Command, 0, 0o755, &[]),
             (Command, 0, 0o775, &[Critical]),
             (Command, 0, 0o757, &[Critical]),
             (Command, 1001, 0o755, &[Warning]),
-            (CommandFolder, 0, 0o775, &[]),
-            (CommandFolder, 0, 0o1777, &[]),
+            (CommandFolder, 0, 0o755, &[]),
+            (CommandFolder, 0, 0o775, &[Critical]),
             (CommandFolder, 0, 0o777, &[Critical]),
+            (CommandFolder, 0, 0o1777, &[]),
+            (CommandFolder, 1001, 0o1755, &[Warning]),
         ] {
             assert_eq!(
                 severities(guard, owner, mode),
@@ -228,12 +272,15 @@ mod tests {
     }
 
     #[test]
-    fn the_remedy_takes_away_no_more_than_it_must() {
+    fn the_remedy_takes_away_what_it_must_and_no_more() {
         for (guard, mode, mended) in [
             (Guard::Private, 0o644, "0600"),
-            (Guard::OwnersAlone, 0o640, "0600"),
-            (Guard::MountedVolume, 0o664, "0644"),
+            (Guard::Held(Custody::Own), 0o640, "0600"),
+            (Guard::Held(Custody::MountedVolume), 0o664, "0644"),
+            (Guard::Config, 0o666, "0644"),
+            (Guard::ConfigWithSecrets, 0o666, "0600"),
             (Guard::Command, 0o4777, "0755"),
+            (Guard::CommandFolder, 0o777, "0755"),
         ] {
             let facts = FileFacts { owner: ME, mode };
             let remedy = &breaches(Path::new("/x"), facts, guard, ME)[0].remedy;
@@ -241,7 +288,39 @@ mod tests {
                 remedy.starts_with(&format!("chmod {mended} /x")),
                 "{remedy}"
             );
+            let mended = FileFacts {
+                mode: guard.mended(mode),
+                ..facts
+            };
+            let left = breaches(Path::new("/x"), mended, guard, ME);
+            assert!(left.is_empty(), "{guard:?} {mode:o}");
         }
+    }
+
+    #[test]
+    fn another_users_file_is_not_said_to_be_open() {
+        let file = GuardedFile {
+            what: "the private key",
+            key: "gateway.tls.keyPath".to_owned(),
+            path: "/x".into(),
+            guard: Guard::Private,
+            facts: Look::Seen(FileFacts {
+                owner: 65534,
+                mode: 0o600,
+            }),
+        };
+        let found = check(&file, Some(3), 0);
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            found[0].evidence,
+            "the private key, named in line 3 of the config, belongs to user 65534, and this runs \
+             as user 0"
+        );
+        let remedy = &found[0].remedy;
+        assert!(
+            remedy.starts_with("run the audit as the service's user"),
+            "{remedy}"
+        );
     }
 
     #[test]

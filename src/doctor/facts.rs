@@ -6,9 +6,11 @@ use super::key_lines::KeyLines;
 use super::look::Look;
 use super::units::Units;
 use crate::config::{Config, TlsKey};
-use crate::secrets::{Custody, Environment, Provider};
+use crate::regular_file;
+use crate::secrets::{Custody, Environment, Provider, is_in_volume};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// What the checks are made on, beside the config.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +29,8 @@ pub struct Facts {
     pub units: Units,
 }
 
-/// What a Kubernetes volume has at its top.
-const VOLUME_DATA: &str = "..data";
+/// A config is no larger, in bytes: it may list its users itself.
+const MAX_CONFIG_BYTES: u64 = 64 << 20;
 /// Where systemd mounts the credentials of its units, each readable by its unit
 /// alone: modes there show the rights that an ACL gives that unit's user.
 const SYSTEMD_CREDENTIALS: &str = "/run/credentials";
@@ -42,27 +44,25 @@ impl Facts {
         folders: &[PathBuf],
         environment: Environment<'_>,
     ) -> Self {
-        // A file that went away meanwhile leaves its findings without lines.
-        let text = std::fs::read_to_string(config_path).map(zeroize::Zeroizing::new);
-        let user = nix::unistd::geteuid().as_raw();
         Self {
-            user,
+            user: nix::unistd::geteuid().as_raw(),
             config_path: config_path.to_owned(),
             config_file: FileFacts::of(config_path),
-            key_lines: text.map_or_else(|_| KeyLines::default(), |text| KeyLines::read(&text)),
-            guarded: guarded(config, user, environment),
+            key_lines: key_lines(config_path),
+            guarded: guarded(config, environment),
             units: Units::gather(folders),
         }
     }
 }
 
 impl FileFacts {
-    /// What a path leads to is like; of what is no file, nothing.
+    /// What a path leads to is like, which must be a file.
     #[must_use]
     pub fn of(path: &Path) -> Look<Self> {
         match Look::from(path.metadata()) {
             Look::Seen(facts) if facts.is_file() => Look::Seen(Self::from(&facts)),
-            Look::Seen(_) | Look::Missing => Look::Missing,
+            Look::Seen(_) => Look::Hidden("it is not a regular file".to_owned()),
+            Look::Missing => Look::Missing,
             Look::Hidden(reason) => Look::Hidden(reason),
         }
     }
@@ -77,11 +77,19 @@ impl From<&std::fs::Metadata> for FileFacts {
     }
 }
 
-fn guarded(config: &Config, user: u32, environment: Environment<'_>) -> Vec<GuardedFile> {
+/// A file that went away meanwhile leaves its findings without lines.
+fn key_lines(config: &Path) -> KeyLines {
+    let text = regular_file::read(config, MAX_CONFIG_BYTES).map(Zeroizing::new);
+    let text = text.as_ref().ok();
+    let text = text.and_then(|text| std::str::from_utf8(text).ok());
+    text.map_or_else(KeyLines::default, KeyLines::read)
+}
+
+fn guarded(config: &Config, environment: Environment<'_>) -> Vec<GuardedFile> {
     let mut files = Vec::new();
     if let Some(TlsKey::File(path)) = config.gateway.tls.as_ref().map(|tls| &tls.key) {
-        let guard = if is_mounted(path, user) {
-            Guard::MountedVolume
+        let guard = if is_mounted(path) {
+            Guard::Held(Custody::MountedVolume)
         } else {
             Guard::Private
         };
@@ -93,10 +101,7 @@ fn guarded(config: &Config, user: u32, environment: Environment<'_>) -> Vec<Guar
         match provider {
             Provider::Env(_) => {}
             Provider::File(provider) => {
-                let guard = match provider.custody {
-                    Custody::Own => Guard::OwnersAlone,
-                    Custody::MountedVolume => Guard::MountedVolume,
-                };
+                let guard = Guard::Held(provider.custody);
                 const WHAT: &str = "the file of secrets";
                 files.push(match provider.location(environment) {
                     Ok(path) => file(WHAT, key("path"), path, guard),
@@ -113,12 +118,12 @@ fn guarded(config: &Config, user: u32, environment: Environment<'_>) -> Vec<Guar
                 let command = &provider.command;
                 let guard = Guard::Command;
                 files.push(file("the command", key("command"), command.clone(), guard));
-                files.extend(folder_of(command).map(|(path, facts)| GuardedFile {
-                    what: "the command's folder",
+                files.extend(folders_above(command).into_iter().map(|path| GuardedFile {
+                    what: "a folder above the command",
                     key: key("command"),
+                    facts: Look::from(path.metadata()).map(|facts| FileFacts::from(&facts)),
                     path,
                     guard: Guard::CommandFolder,
-                    facts: Look::Seen(facts),
                 }));
             }
         }
@@ -136,30 +141,26 @@ fn file(what: &'static str, key: String, path: PathBuf, guard: Guard) -> Guarded
     }
 }
 
-/// The folder that a command really lies in.
-fn folder_of(command: &Path) -> Option<(PathBuf, FileFacts)> {
-    let target = command.canonicalize().ok()?;
-    let folder = target.parent()?;
-    let facts = folder.metadata().ok()?;
-    Some((folder.to_owned(), FileFacts::from(&facts)))
+/// The folders through which a command is reached as it is written, and those that
+/// it really lies in, up to the root. Who may write one puts another in its place.
+fn folders_above(command: &Path) -> Vec<PathBuf> {
+    let target = command.canonicalize().ok();
+    let paths = std::iter::once(command).chain(target.as_deref());
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for folder in paths.flat_map(|path| path.ancestors().skip(1)) {
+        if !folders.iter().any(|known| known == folder) {
+            folders.push(folder.to_owned());
+        }
+    }
+    folders
 }
 
 /// Whether the platform mounted this file for one service: `keyPath` has no
 /// `mountedVolume` of its own.
-fn is_mounted(path: &Path, user: u32) -> bool {
-    let Ok(target) = path.canonicalize() else {
-        return path.starts_with(SYSTEMD_CREDENTIALS);
-    };
-    let is_volume = |folder: &Path| {
-        let data = folder.join(VOLUME_DATA);
-        // In a folder such as /tmp anybody could make one.
-        let owner = data.symlink_metadata().map(|facts| facts.uid());
-        owner.is_ok_and(|owner| owner == 0 || owner == user)
-            && data
-                .canonicalize()
-                .is_ok_and(|data| target.starts_with(data))
-    };
-    target.starts_with(SYSTEMD_CREDENTIALS) || path.ancestors().skip(1).any(is_volume)
+fn is_mounted(path: &Path) -> bool {
+    let target = path.canonicalize();
+    let target = target.as_deref().unwrap_or(path);
+    target.starts_with(SYSTEMD_CREDENTIALS) || is_in_volume(path)
 }
 
 #[cfg(test)]
@@ -170,23 +171,22 @@ mod tests {
 
     #[test]
     fn a_volume_is_known_by_its_data_link_and_systemds_by_its_place() {
-        let me = nix::unistd::geteuid().as_raw();
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::create_dir_all(path("..2026_01/tls")).unwrap();
         fs::write(path("..2026_01/tls/key"), "").unwrap();
-        fs::write(path("beside"), "").unwrap();
         symlink("..data/tls", path("tls")).unwrap();
-        assert!(!is_mounted(&path("tls/key"), me));
+        symlink("/etc/passwd", path("outside")).unwrap();
+        assert!(!is_mounted(&path("..2026_01/tls/key")));
         symlink("..2026_01", path("..data")).unwrap();
-        assert!(is_mounted(&path("tls/key"), me));
-        assert!(!is_mounted(&path("beside"), me));
+        assert!(is_mounted(&path("tls/key")));
+        assert!(!is_mounted(&path("outside")));
         let credential = "/run/credentials/portcullis.service/portcullis.key";
-        assert!(is_mounted(Path::new(credential), me));
+        assert!(is_mounted(Path::new(credential)));
     }
 
     #[test]
-    fn of_a_folder_nothing_is_said_and_of_a_link_what_it_leads_to() {
+    fn what_is_no_file_is_not_judged_and_of_a_link_what_it_leads_to() {
         let folder = tempfile::tempdir().unwrap();
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));
         fs::write(&file, "").unwrap();
@@ -194,7 +194,33 @@ mod tests {
         let facts = FileFacts::of(&file);
         assert!(facts.seen().is_some());
         assert_eq!(FileFacts::of(&link), facts);
-        assert_eq!(FileFacts::of(folder.path()), Look::Missing);
+        assert!(matches!(FileFacts::of(folder.path()), Look::Hidden(_)));
         assert_eq!(FileFacts::of(&file.join("below")), Look::Missing);
+    }
+
+    #[test]
+    fn the_folders_above_a_command_are_those_of_both_its_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("cellar/op")).unwrap();
+        fs::create_dir(root.join("bin")).unwrap();
+        fs::write(root.join("cellar/op/op"), "").unwrap();
+        symlink("../cellar/op/op", root.join("bin/op")).unwrap();
+        let above = folders_above(&root.join("bin/op"));
+        for (name, is_above) in [
+            ("bin", true),
+            ("cellar/op", true),
+            ("cellar", true),
+            ("", true),
+            ("bin/op", false),
+            ("cellar/op/op", false),
+        ] {
+            let path = root.join(name);
+            let found = above.iter().filter(|known| **known == path).count();
+            assert_eq!(found, usize::from(is_above), "{name} {above:?}");
+        }
+        assert!(above.contains(&PathBuf::from("/")));
+        let missing = folders_above(Path::new("/nonexistent/op"));
+        assert_eq!(missing, [Path::new("/nonexistent"), Path::new("/")]);
     }
 }

@@ -14,6 +14,16 @@ pub enum Look<T> {
 }
 
 impl<T> Look<T> {
+    /// What is made of what was seen.
+    #[must_use]
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Look<U> {
+        match self {
+            Self::Seen(seen) => Look::Seen(make(seen)),
+            Self::Missing => Look::Missing,
+            Self::Hidden(reason) => Look::Hidden(reason),
+        }
+    }
+
     /// What was seen, if anything.
     #[must_use]
     pub fn seen(&self) -> Option<&T> {

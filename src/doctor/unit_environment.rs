@@ -2,13 +2,13 @@
 //! to every user (`systemctl show`), whatever its file's mode: systemd.exec(5)
 //! says not to put secrets there.
 
-use super::assignment::{Assignment, is_credential, shown};
+use super::assignment::{Assignment, shown};
 use super::custody::{self, Guard, not_examined};
 use super::finding::{Finding, FindingId, Place, Severity};
 use super::look::Look;
 use super::units::{EnvironmentFile, Fragment, Units};
 use crate::config::Config;
-use crate::secrets::{Provider, SecretId, SecretInput};
+use crate::secrets::{Provider, SecretId, SecretInput, names_credential};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -107,7 +107,7 @@ impl Read {
         if let Some(key) = self.referred.get(name) {
             return Some(Concern::Secret(format!("which `{key}` reads")));
         }
-        if is_credential(name) {
+        if names_credential(name) {
             let reason = "whose name is that of a credential".to_owned();
             return Some(Concern::Secret(reason));
         }

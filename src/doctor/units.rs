@@ -5,9 +5,10 @@ use super::custody::FileFacts;
 use super::environment_file;
 use super::look::Look;
 use super::unit_file::UnitFile;
+use crate::regular_file;
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -23,6 +24,8 @@ pub const USUAL_FOLDERS: [&str; 5] = [
 
 /// The program whose units count.
 const PROGRAM: &str = "portcullis";
+/// How a unit, or a part of one, is turned off: a link to this.
+const MASK: &str = "/dev/null";
 /// Units and files of variables are no larger, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
@@ -103,17 +106,20 @@ impl Units {
         Ok(())
     }
 
-    fn read_fragment(&mut self, unit: &str, path: &Path) {
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    fn read_fragment(&mut self, unit: &str, named: &Path) {
+        let path = named.canonicalize().unwrap_or_else(|_| named.to_owned());
+        if path == Path::new(MASK) {
+            return;
+        }
         match Look::from(read(&path)) {
             Look::Seen(text) => self.fragments.push(Fragment {
                 unit: template(unit),
                 path,
                 content: UnitFile::parse(&String::from_utf8_lossy(&text)),
             }),
-            // Masked by a link to nothing, or gone meanwhile.
+            // A link to nothing, or gone meanwhile.
             Look::Missing => {}
-            Look::Hidden(reason) => self.unseen.push((path, reason)),
+            Look::Hidden(reason) => self.unseen.push((named.to_owned(), reason)),
         }
     }
 
@@ -171,17 +177,9 @@ fn sorted(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(entries)
 }
 
-/// A regular file's bytes, wiped when dropped; anything else is as good as empty.
+/// A file's bytes, wiped when dropped.
 fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let facts = fs::metadata(path)?;
-    let mut text = Zeroizing::new(Vec::new());
-    if facts.is_file() {
-        // Room for all of it at once: growing would leave copies behind.
-        let size = facts.len().min(MAX_BYTES) + 1;
-        text.reserve_exact(usize::try_from(size).unwrap_or(0));
-        File::open(path)?.take(MAX_BYTES).read_to_end(&mut text)?;
-    }
-    Ok(text)
+    regular_file::read(path, MAX_BYTES).map(Zeroizing::new)
 }
 
 #[cfg(test)]

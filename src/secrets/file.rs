@@ -5,6 +5,8 @@ mod open;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use open::is_in_volume;
+
 use super::document::Document;
 use super::{Environment, FileId, SecretValue};
 

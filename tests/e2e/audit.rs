@@ -3,7 +3,7 @@
 use crate::sidecar::GATEWAY;
 use serde_json::Value;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -57,10 +57,18 @@ impl Host {
 
     fn file(self, name: &str, text: &str, mode: u32) -> Self {
         let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // Whatever the umask, the tests' own folders are no findings.
+        let mut folders = fs::DirBuilder::new();
+        folders.recursive(true).mode(0o755);
+        folders.create(path.parent().unwrap()).unwrap();
         let text = text.replace("{folder}", &self.folder.path().display().to_string());
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        self
+    }
+
+    fn folder_mode(self, name: &str, mode: u32) -> Self {
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
         self
     }
 
@@ -190,6 +198,16 @@ fn plaintext_and_files_open_to_others_are_findings() {
             &["warning PLAINTEXT_FOUND"],
         ),
         (
+            Host::new()
+                .section(COMMAND)
+                .section("args = [\"--token=hunter2\", \"--password\", \"hunter2\"]\n"),
+            &["critical PLAINTEXT_FOUND", "critical PLAINTEXT_FOUND"],
+        ),
+        (
+            Host::new().config_mode(0o664),
+            &["critical FILE_MODE_BROAD"],
+        ),
+        (
             Host::new().section(KEY_FILE).file("key.pem", CANARY, 0o640),
             &["warning FILE_MODE_BROAD"],
         ),
@@ -216,6 +234,13 @@ fn plaintext_and_files_open_to_others_are_findings() {
                 .file("bin/vault", CANARY, 0o775),
             &["critical FILE_MODE_BROAD"],
         ),
+        (
+            Host::new()
+                .section(COMMAND)
+                .file("bin/vault", CANARY, 0o755)
+                .folder_mode("", 0o775),
+            &["critical FILE_MODE_BROAD"],
+        ),
     ] {
         let sections = host.sections.clone();
         let expected: Vec<_> = expected.iter().map(|&told| told.to_owned()).collect();
@@ -236,7 +261,15 @@ fn files_of_another_user_are_findings() {
         audit.told(),
         (1, vec!["warning FILE_MODE_BROAD".to_owned()])
     );
-    assert!(audit.text.contains("user 65534"), "{}", audit.text);
+    assert!(
+        audit
+            .text
+            .contains("belongs to user 65534, and this runs as user 0")
+            && audit.text.contains("run the audit as the service's user")
+            && !audit.text.contains("open to others"),
+        "{}",
+        audit.text
+    );
 }
 
 #[test]
@@ -311,6 +344,25 @@ fn a_reference_without_a_value_counts_before_all_else() {
                 "warning FILE_MODE_BROAD".to_owned(),
             ]
         )
+    );
+}
+
+#[test]
+fn what_would_never_end_is_told_of_and_not_waited_for() {
+    let pipe = |host: &Host, name: &str| {
+        nix::unistd::mkfifo(&host.path(name), nix::sys::stat::Mode::S_IRUSR).unwrap();
+    };
+    let host = Host::new().file(
+        "units/door.service",
+        &format!("{RUNS}EnvironmentFile={{folder}}/pipe\n"),
+        0o644,
+    );
+    pipe(&host, "pipe");
+    pipe(&host, "units/other.service");
+    symlink("/dev/zero", host.path("units/zero.service")).unwrap();
+    assert_eq!(
+        host.audit().told(),
+        (0, vec!["info NOT_EXAMINED".to_owned(); 3])
     );
 }
 

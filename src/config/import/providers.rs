@@ -4,7 +4,7 @@ use toml::Value;
 
 use super::object::{LeftOuts, Object};
 use super::page::{Page, Section};
-use crate::secrets::{EnvName, ProviderName, SecretSource};
+use crate::secrets::{EnvName, ProviderName, SecretSource, secrets_in_arguments};
 
 const HOME: &str = "`~` is the home of the user that Portcullis runs as, which must own the file \
                     and be alone in reading it.";
@@ -20,6 +20,9 @@ const VARIABLE: &str = "got no environment variable's name: capitals, digits and
 const MODE: &str = "got neither \"json\" nor \"singleValue\"";
 const ARGS: &str = "an argument of its command could not be read, and without it the command would \
                     be another";
+const ARG_SECRET: &str = "an argument of its command looks like a secret, which every user can read while the \
+                          command runs: let the command read it from a file, or from a variable \
+                          named in passEnv";
 const DIRS: &str = "no entry of its trustedDirs could be read, and without them it would be \
                     trusted with more";
 const DEFAULT: &str = "got no provider's name";
@@ -118,7 +121,11 @@ fn command(
     }
     if let Some(args) = provider.texts("args", out) {
         let args: Option<Vec<String>> = args.into_iter().map(|(_, arg)| arg).collect();
-        section.set("args", args.ok_or(ARGS)?);
+        let args = args.ok_or(ARGS)?;
+        if !secrets_in_arguments(&args).is_empty() {
+            return Err(ARG_SECRET);
+        }
+        section.set("args", args);
     }
     if provider.has("env") {
         section.note(COMMAND_ENV);

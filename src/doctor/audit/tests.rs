@@ -1,5 +1,6 @@
 use super::*;
 use crate::doctor::{Fragment, GuardedFile, KeyLines, UnitFile, Units};
+use crate::secrets::Custody;
 use std::path::PathBuf;
 
 const CANARY: &str = "hunter2-Tr0ub4dor&3";
@@ -129,7 +130,77 @@ fn plaintext_is_as_bad_as_the_file_is_open() {
     ] {
         assert_eq!(told(&audit(plain, mode)), expected, "{mode:o}");
     }
-    assert_eq!(audit("[admin]\ntoken = \"$TOKEN\"\n", 0o666), []);
+}
+
+#[test]
+fn a_config_that_others_can_change_is_a_finding_whatever_it_holds() {
+    let reference = "[admin]\ntoken = \"$TOKEN\"\n";
+    for (owner, mode, expected) in [
+        (1000, 0o644, &[][..]),
+        (0, 0o644, &[]),
+        (1000, 0o666, &["critical FILE_MODE_BROAD -"]),
+        (1000, 0o660, &["critical FILE_MODE_BROAD -"]),
+        (1001, 0o600, &["critical FILE_MODE_BROAD -"]),
+    ] {
+        let (config, lines) = config(reference);
+        let mut facts = facts(mode, lines);
+        facts.config_file = Look::Seen(FileFacts { owner, mode });
+        let findings = audit_secrets(&config, &facts, &[]);
+        assert_eq!(told(&findings), expected, "{owner} {mode:o}");
+        let says_why = |found: &Finding| found.evidence.contains("have any command run");
+        assert!(findings.iter().all(says_why), "{findings:?}");
+    }
+}
+
+#[test]
+fn a_config_that_is_no_file_was_not_examined() {
+    let (config, lines) = config("");
+    let mut facts = facts(0o600, lines);
+    facts.config_file = Look::Hidden("it is not a regular file".to_owned());
+    assert_eq!(
+        told(&audit_secrets(&config, &facts, &[])),
+        ["info NOT_EXAMINED -"]
+    );
+}
+
+#[test]
+fn an_argument_is_public_whatever_the_configs_mode() {
+    let findings = audit(
+        "[secrets.providers.vault]\nsource = \"exec\"\ncommand = \"/bin/vault\"\nargs = [\n\
+         \"--token=CANARY\",\n\"--password\",\n\"CANARY\",\n\"https://u:CANARY@h/\",\n\
+         \"op://vault/token\",\n\"--key\", \"/run/key\",\n]\n",
+        0o600,
+    );
+    let places: Vec<_> = findings
+        .iter()
+        .map(|found| (found.severity, found.id, found.place.to_string()))
+        .collect();
+    let line = BASE.lines().count() + 5;
+    let expected = [(0, line), (2, line + 2), (3, line + 3)].map(|(index, line)| {
+        (
+            Severity::Critical,
+            FindingId::PlaintextFound,
+            format!("/p.toml:{line}: secrets.providers.vault.args[{index}]"),
+        )
+    });
+    assert_eq!(places, expected);
+}
+
+#[test]
+fn a_forgotten_dollar_is_thought_of() {
+    for (token, is_thought_of) in [
+        ("OPENCLAW_GATEWAY_TOKEN", true),
+        ("OPENCLAW", false),
+        ("hunter2_token", false),
+    ] {
+        let findings = audit(&format!("[admin]\ntoken = \"{token}\"\n"), 0o600);
+        assert_eq!(told(&findings), ["warning PLAINTEXT_FOUND admin.token"]);
+        let Finding {
+            evidence, remedy, ..
+        } = &findings[0];
+        assert_eq!(remedy.contains("write `$` before it"), is_thought_of);
+        assert!(!evidence.contains(token) && !remedy.contains(token));
+    }
 }
 
 #[test]
@@ -151,12 +222,12 @@ fn guarded_files_are_judged_and_the_worst_comes_first() {
         key: key.to_owned(),
         path: "/x".into(),
         guard,
-        facts: Look::Seen(FileFacts { owner: 0, mode }),
+        facts: Look::Seen(FileFacts { owner: 1000, mode }),
     };
     facts.guarded = vec![
         file("good", Guard::Private, 0o600),
         file("group", Guard::Private, 0o640),
-        file("all", Guard::OwnersAlone, 0o644),
+        file("all", Guard::Held(Custody::Own), 0o644),
         file("command", Guard::Command, 0o775),
     ];
     assert_eq!(

@@ -9,6 +9,10 @@ fn write(root: &Path, name: &str, text: &str) {
     fs::write(path, text).unwrap();
 }
 
+fn pipe(path: &Path) {
+    nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+}
+
 fn names(units: &Units) -> Vec<String> {
     let names = units.fragments.iter().map(|fragment| {
         let name = fragment.path.file_name().unwrap().to_string_lossy();
@@ -62,9 +66,12 @@ fn files_of_variables_are_read_where_their_names_are_plain() {
         &format!(
             "{RUNS}EnvironmentFile=-{shown}/env 100%%\nEnvironmentFile=-{shown}/missing\n\
              EnvironmentFile={shown}/*.env\nEnvironmentFile=/run/%n\nEnvironmentFile=relative\n\
-             EnvironmentFile={shown}/env 100%%\nEnvironmentFile=/dev/zero\n"
+             EnvironmentFile={shown}/env 100%%\nEnvironmentFile=/dev/zero\n\
+             EnvironmentFile={shown}/pipe\nEnvironmentFile={shown}/large\n"
         ),
     );
+    pipe(&root.join("pipe"));
+    write(root, "large", &"A=1\n".repeat((1 << 18) + 1));
     let units = Units::gather(&[root.to_owned()]);
     let files: Vec<_> = units
         .environment_files
@@ -74,12 +81,37 @@ fn files_of_variables_are_read_where_their_names_are_plain() {
     assert_eq!(
         files,
         [
-            (PathBuf::from("/dev/zero"), Some(0)),
+            (PathBuf::from("/dev/zero"), None),
             (root.join("env 100%"), Some(1)),
+            (root.join("large"), None),
             (root.join("missing"), None),
+            (root.join("pipe"), None),
         ]
     );
+    let unread = units.environment_files.iter();
+    let unread = unread.filter(|file| matches!(file.assignments, Look::Hidden(_)));
+    assert_eq!(unread.count(), 3);
     assert_eq!(units.unseen.len(), 2, "{:?}", units.unseen);
+}
+
+#[test]
+fn a_unit_that_is_no_file_is_told_of_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    pipe(&root.join("pipe.service"));
+    symlink("/dev/zero", root.join("endless.service")).unwrap();
+    fs::create_dir(root.join("folder.service")).unwrap();
+    let units = Units::gather(&[root.to_owned()]);
+    assert_eq!(units.fragments, []);
+    let unseen: Vec<_> = units.unseen.iter().map(|(path, _)| path.clone()).collect();
+    assert_eq!(
+        unseen,
+        [
+            root.join("endless.service"),
+            root.join("folder.service"),
+            root.join("pipe.service"),
+        ]
+    );
 }
 
 #[test]

@@ -88,16 +88,18 @@ fn open_mounted(
     }
 }
 
-/// The nearest folder above that holds a volume's `..data`, else the file's own.
+/// Whether a file lies in a volume of Kubernetes, and what its symlinks lead to
+/// does so, too.
+#[must_use]
+pub fn is_in_volume(path: &Path) -> bool {
+    let target = volume_of(path).map(|volume| resolve_inside(path, volume));
+    matches!(target, Some(Ok(Some(_))))
+}
+
+/// The volume, else the file's own folder.
 fn mount_of(path: &Path) -> PathBuf {
-    let user = geteuid().as_raw();
-    // Somebody else's `..data`, in /tmp say, must not make a mount of what is below.
-    let is_volume = |folder: &&Path| {
-        let data = folder.join(VOLUME_DATA).symlink_metadata();
-        data.is_ok_and(|data| data.is_symlink() && [0, user].contains(&data.uid()))
-    };
     let parent = path.parent().unwrap_or(Path::new("/"));
-    let mount = parent.ancestors().find(is_volume).unwrap_or(parent);
+    let mount = volume_of(path).unwrap_or(parent);
     // A bare file name has an empty parent.
     match mount.as_os_str().is_empty() {
         true => PathBuf::from("."),
@@ -105,10 +107,38 @@ fn mount_of(path: &Path) -> PathBuf {
     }
 }
 
+/// The nearest folder above that holds a volume's `..data`.
+fn volume_of(path: &Path) -> Option<&Path> {
+    let user = geteuid().as_raw();
+    // Somebody else's `..data`, in /tmp say, must not make a mount of what is below.
+    let is_volume = |folder: &&Path| {
+        let data = folder.join(VOLUME_DATA).symlink_metadata();
+        data.is_ok_and(|data| data.is_symlink() && [0, user].contains(&data.uid()))
+    };
+    path.ancestors().skip(1).find(is_volume)
+}
+
 fn resolve_inside(path: &Path, mount: &Path) -> io::Result<Option<PathBuf>> {
     let target = path.canonicalize()?;
     let mount = mount.canonicalize()?;
     Ok(target.starts_with(&mount).then_some(target))
+}
+
+impl Custody {
+    /// The permission bits that it forbids, and in words what it expects.
+    #[must_use]
+    pub fn forbidden_mode(self) -> (u32, &'static str) {
+        match self {
+            Self::Own => (0o077, "no permission for group and others, such as 0600"),
+            Self::MountedVolume => (0o022, "group and others not to write, such as 0440"),
+        }
+    }
+
+    /// Whether this owner's file will do where the process runs as `user`.
+    #[must_use]
+    pub fn admits_owner(self, owner: u32, user: u32) -> bool {
+        owner == user || (self == Self::MountedVolume && owner == 0)
+    }
 }
 
 struct Facts {
@@ -122,27 +152,17 @@ fn check(facts: &Facts, custody: Custody, user: u32) -> Result<(), Exposure> {
     if links != 1 {
         return Err(Exposure::HardLinks(links));
     }
-    let (is_owner, owners, forbidden, modes) = match custody {
-        Custody::Own => (
-            owner == user,
-            "that user alone",
-            0o077,
-            "no permission for group and others, such as 0600",
-        ),
-        Custody::MountedVolume => (
-            owner == user || owner == 0,
-            "root or that user",
-            0o022,
-            "group and others not to write, such as 0440",
-        ),
-    };
-    if !is_owner {
+    if !custody.admits_owner(owner, user) {
         return Err(Exposure::Owner {
             got: owner,
-            expected: owners,
+            expected: match custody {
+                Custody::Own => "that user alone",
+                Custody::MountedVolume => "root or that user",
+            },
             user,
         });
     }
+    let (forbidden, modes) = custody.forbidden_mode();
     if mode & forbidden != 0 {
         return Err(Exposure::Mode {
             got: mode,

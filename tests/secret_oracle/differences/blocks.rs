@@ -16,6 +16,13 @@ pub(super) const BLOCKS: &[Difference] = &[
         ],
     },
     Difference {
+        reason: "another user's home is for a shell to find; the gateway reads `~nick` as a folder's name",
+        seen_by: Users::All,
+        portcullis: "refused",
+        gateway: "accepted",
+        names: &["path of another user's home"],
+    },
+    Difference {
         reason: "the gateway's own store and plugins can't be reached from outside of it",
         seen_by: Users::All,
         portcullis: "refused",

@@ -87,7 +87,10 @@ pub(super) const REFS: &[Difference] = &[
         seen_by: Users::All,
         portcullis: "SECRET_PROVIDER_UNAVAILABLE",
         gateway: "a value",
-        names: &["command in a folder of mode 0777: a"],
+        names: &[
+            "command in a folder of mode 0775: a",
+            "command in a folder of mode 0777: a",
+        ],
     },
     Difference {
         reason: "a path with `..` is in no trusted folder: the system may follow a symlink before it",

@@ -74,10 +74,22 @@ const ROWS: &[(&str, &[&str], &[&str])] = &[
         ],
     ),
     (
+        "secrets: { providers: { op: { source: 'exec', command: '/bin/op', args: ['read', '--account', 'me', \
+         '--token', '/run/token', 'op://vault/item/password'] } } }",
+        &[
+            "args = [\"read\", \"--account\", \"me\", \"--token\", \"/run/token\", \"op://vault/item/password\"]",
+        ],
+        &[],
+    ),
+    (
         "secrets: { resolution: {}, providers: { s: { source: 'store' }, p: { source: 'exec', pluginIntegration: {} }, \
          u: { source: 'carrier-pigeon' }, Big: { source: 'env' }, n: 7, 'a\\nb': { source: 'env' }, \
          args: { source: 'exec', command: '/c', args: ['--x', '${X}'] }, \
-         dirs: { source: 'exec', command: '/c', trustedDirs: ['${X}'] } } }",
+         dirs: { source: 'exec', command: '/c', trustedDirs: ['${X}'] }, \
+         split: { source: 'exec', command: '/c', args: ['--password', 'hunter2'] }, \
+         joined: { source: 'exec', command: '/c', args: ['-v', '--token=hunter2'] }, \
+         url: { source: 'exec', command: '/c', args: ['https://u:hunter2@h'] }, \
+         mark: { source: 'exec', command: '/c', args: ['sk-live-hunter2'] } } }",
         &[],
         &[
             "secrets.providers.\"…\"",
@@ -86,10 +98,14 @@ const ROWS: &[(&str, &[&str], &[&str])] = &[
             "secrets.providers.args.args[1]",
             "secrets.providers.dirs",
             "secrets.providers.dirs.trustedDirs[0]",
+            "secrets.providers.joined",
+            "secrets.providers.mark",
             "secrets.providers.n",
             "secrets.providers.p",
             "secrets.providers.s",
+            "secrets.providers.split",
             "secrets.providers.u",
+            "secrets.providers.url",
             "secrets.resolution",
         ],
     ),

@@ -144,7 +144,10 @@ proptest! {
             },
             "secrets": { "providers": { "v": {
                 "source": "exec", "command": "/c", "env": { "TOKEN": secret }, "passEnv": [secret],
-            }, "e": { "source": secret, "allowlist": [secret] }, "f": { "source": "file", "mode": secret } } },
+            }, "a": { "source": "exec", "command": "/c", "args": ["--password", secret] },
+            "b": { "source": "exec", "command": "/c", "args": [format!("--token={secret}")] },
+            "c": { "source": "exec", "command": "/c", "args": [format!("--x=https://u:{secret}@h/")] },
+            "e": { "source": secret, "allowlist": [secret] }, "f": { "source": "file", "mode": secret } } },
             "models": { "providers": {
                 "a": { "apiKey": secret, "apiKeys": [secret, broken, slipped], "api": secret },
                 "b": { "apiKey": slipped, "baseUrl": format!("https://u:{secret}@h"), "headers": { "k": secret } },
