@@ -49,7 +49,11 @@ pub(super) fn read(
         SecretInput::Plain(_) => {}
         SecretInput::Ref(reference) => {
             if let Err(error) = providers.admit(reference) {
-                walk.refuse(entry.place(), refusal(&error));
+                // A provider that is there, and refused itself, is said enough of.
+                let named = format!("secrets.providers.{}", reference.provider);
+                if !walk.has_problem_at(&named) {
+                    walk.refuse(entry.place(), refusal(&error, providers));
+                }
                 return None;
             }
         }
@@ -59,12 +63,18 @@ pub(super) fn read(
 
 /// The error's own words name what was written, and that could be a secret that
 /// slipped into the reference.
-fn refusal(error: &SecretError) -> String {
+fn refusal(error: &SecretError, providers: &Providers) -> String {
     let expected = match error {
         SecretError::PolicyDenied { .. } => "a name of the provider's allowlist".to_owned(),
         SecretError::SourceMismatch { asked, .. } => format!("a provider of source `{asked}`"),
         SecretError::WrongId { expected, .. } => (*expected).to_owned(),
-        _ => "a provider of `secrets.providers`".to_owned(),
+        _ => {
+            let names: Vec<&str> = providers.listed().map(|(name, _)| name.as_str()).collect();
+            match names.is_empty() {
+                true => "a provider of `secrets.providers`".to_owned(),
+                false => format!("a provider of `secrets.providers`: {}", list(&names)),
+            }
+        }
     };
     format!("got another, expected {expected} ({})", error.code())
 }

@@ -71,6 +71,14 @@ impl<'t> Walk<'t> {
         });
     }
 
+    /// Whether something is wrong with the key that is shown so, or below it.
+    pub(super) fn has_problem_at(&self, shown: &str) -> bool {
+        self.problems.iter().any(|problem| {
+            let rest = problem.key.strip_prefix(shown);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
+    }
+
     /// Refuses a value: `got …, expected …`.
     pub(super) fn unexpected(
         &mut self,

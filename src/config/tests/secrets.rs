@@ -439,3 +439,27 @@ fn what_would_surprise_is_warned_of() {
         assert_eq!(warnings(&and(quiet)), [""; 0], "{quiet}");
     }
 }
+
+#[test]
+fn a_refused_provider_is_not_called_missing_as_well() {
+    let text = and(
+        "[secrets.providers.op]\nsource = \"exec\"\ncommand = \"op\"\n\
+         [admin]\ntoken = { source = \"exec\", provider = \"op\", id = \"a\" }",
+    );
+    let messages = messages(&text);
+    assert_eq!(messages.len(), 1, "{messages:#?}");
+    assert!(messages[0].starts_with("secrets.providers.op.command: "));
+}
+
+#[test]
+fn the_providers_that_there_are_are_named() {
+    let text = and(
+        "[secrets.providers.op]\nsource = \"exec\"\ncommand = \"/op\"\n\
+         [admin]\ntoken = { source = \"exec\", provider = \"opp\", id = \"a\" }",
+    );
+    let messages = messages(&text);
+    assert!(
+        messages[0].contains("`secrets.providers`: `op` ("),
+        "{messages:#?}"
+    );
+}
