@@ -135,9 +135,7 @@ impl Reloader {
             }) => self.serving.kept(trigger, problems, unresolved),
         }
     }
-}
 
-impl Reloader {
     /// An attempt without an outcome.
     fn given_up(&mut self, trigger: &Trigger, message: &str) -> ReloadOutcome {
         // Nobody knows what it had read.
