@@ -22,7 +22,8 @@ use std::ffi::OsString;
 pub use env::EnvProvider;
 pub use error::SecretError;
 pub use exec::{
-    AnswerProblem, CommandProblem, ExecError, ExecProvider, kill_running_commands, reap_orphans,
+    AnswerProblem, CommandProblem, ExecError, ExecProvider, Way, kill_running_commands,
+    reap_orphans, way_to,
 };
 pub use file::{Custody, Exposure, FileError, FileMode, FileProvider, is_in_volume};
 pub use plaintext::{Sign, looks_like_variable, names_credential, secrets_in_arguments};

@@ -10,7 +10,7 @@ mod signals;
 mod status;
 
 pub use process::seal;
-pub use signals::{StopSignals, stop_signals};
+pub use signals::{StopSignals, dismissed, stop_signals};
 
 use crate::admin::{
     self, AdminState, AllowedHosts, Condition, Health, Kind, ReloadRequest, UpstreamProbe,
@@ -175,6 +175,7 @@ impl Server {
                 current: config,
                 files,
                 has_unapplied_files: false,
+                stuck: None,
             };
             (reloader, requests)
         });

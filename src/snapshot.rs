@@ -4,11 +4,13 @@ mod error;
 mod front_tls;
 mod gateway;
 mod secrets;
+mod terms;
 mod token;
 mod watched;
 
 pub use error::BuildError;
 pub use secrets::{IGNORED_INACTIVE, SecretProblem, SecretState, Secrets, State};
+pub use terms::Terms;
 pub use token::{Token, TokenError};
 pub use watched::watched_files;
 
@@ -23,7 +25,6 @@ use crate::telemetry::logging::AccessLog;
 use crate::upstream::Upstream;
 use bytes::Bytes;
 use rustls::ServerConfig;
-use rustls_pki_types::CertificateDer;
 use std::sync::Arc;
 
 /// The largest users file, in bytes: several million users.
@@ -36,15 +37,6 @@ pub struct Rules {
     pub policy: Policy,
     /// Writes what the upstream gets.
     pub rewriter: Rewriter,
-}
-
-/// On what terms a connection was taken. One from before the terms changed proves
-/// less than its requests would be believed for.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Terms {
-    tls: bool,
-    /// Whose certificate its source had to show.
-    clients: Option<Vec<CertificateDer<'static>>>,
 }
 
 /// One configuration, ready. Immutable: a change is another snapshot.
@@ -129,10 +121,7 @@ impl Snapshot {
                     Some(tls) => (Some(tls.config), Some(tls.expiry), tls.clients),
                     None => (None, None, None),
                 };
-                let terms = Terms {
-                    tls: tls.is_some(),
-                    clients: clients.map(|clients| clients.certificates),
-                };
+                let terms = Terms::of(config.gateway.tls.as_ref(), clients);
                 let known = previous
                     .map(|previous| &previous.terms)
                     .filter(|known| ***known == terms);

@@ -163,9 +163,7 @@ impl Refusal {
                 "the new configuration can't be used, the last good one is served on: see problems"
             }
             Self::Draining => "the process is stopping",
-            Self::Overloaded => {
-                "as many reloads are waited for as may be; see /status for the last"
-            }
+            Self::Overloaded => "as many wait for a reload as may: try again in a while",
         }
     }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 /// For the work to see that its commands are gone.
 const STRAGGLERS: Duration = Duration::from_millis(500);
 
-/// Does the work, in a process that shows its memory to nobody. SIGTERM and SIGINT
-/// end it: the commands that are asked for secrets have process groups of their own,
+/// Does the work, in a process that shows its memory to nobody. SIGTERM, SIGINT,
+/// SIGQUIT and a lost terminal end it: the commands that are asked for secrets have process groups of their own,
 /// and a terminal's Ctrl-C does not reach them.
 pub(super) fn run(work: impl FnOnce() -> ExitCode + Send + 'static) -> ExitCode {
     match attempt(work) {
@@ -31,12 +31,12 @@ fn attempt(
     server::seal()?;
     let runtime = server::runtime()?;
     let ended = runtime.block_on(async {
-        let mut stop = server::stop_signals()?;
-        let work = tokio::task::spawn_blocking(work);
-        Ok(tokio::select! {
-            done = work => done.ok(),
-            _ = stop.first() => None,
-        })
+        // Its handlers are in place before the work begins.
+        tokio::select! {
+            biased;
+            dismissed = server::dismissed() => dismissed.map(|()| None),
+            done = async { tokio::task::spawn_blocking(work).await } => Ok(done.ok()),
+        }
     });
     kill_running_commands();
     runtime.shutdown_timeout(STRAGGLERS);

@@ -3,6 +3,7 @@
 
 use super::{AllowUsersSource, Config, ScopeRule};
 use crate::policy::AllowUsers;
+use crate::tls::MinVersion;
 
 /// How a config differs from the one in force, beyond what is simply applied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,6 +45,10 @@ impl Config {
             ),
             ("gateway.tls", |config| config.gateway.tls.is_some()),
             ("gateway.tls.clientCaPath", Self::asks_for_certificates),
+            ("gateway.tls.minVersion", |config| {
+                let tls = config.gateway.tls.as_ref();
+                tls.is_some_and(|tls| tls.min_version == MinVersion::Tls13)
+            }),
             ("upstream.caFile", |config| {
                 config.upstream.ca_file.is_some()
             }),
@@ -183,6 +188,11 @@ userHeader = "x-forwarded-user"
                 least.replace("userHeader", "requiredHeaders = [\"a\"]\nuserHeader"),
                 &least,
                 "gateway.auth.trustedProxy.requiredHeaders",
+            ),
+            (
+                format!("{least}{TLS}minVersion = \"1.3\"\n"),
+                &format!("{least}{TLS}"),
+                "gateway.tls.minVersion",
             ),
             (
                 https.replace("[gateway]", "caFile = \"ca\"\n[gateway]"),

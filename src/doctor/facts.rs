@@ -7,7 +7,7 @@ use super::look::Look;
 use super::units::Units;
 use crate::config::{Config, TlsKey};
 use crate::regular_file;
-use crate::secrets::{Custody, Environment, Provider, is_in_volume};
+use crate::secrets::{Custody, Environment, Provider, is_in_volume, way_to};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -141,18 +141,14 @@ fn file(what: &'static str, key: String, path: PathBuf, guard: Guard) -> Guarded
     }
 }
 
-/// The folders through which a command is reached as it is written, and those that
-/// it really lies in, up to the root. Who may write one puts another in its place.
+/// The folders in which a name of the command's path, or of a symlink on the way, is
+/// looked up. Who may write one puts another in its place.
 fn folders_above(command: &Path) -> Vec<PathBuf> {
-    let target = command.canonicalize().ok();
-    let paths = std::iter::once(command).chain(target.as_deref());
-    let mut folders: Vec<PathBuf> = Vec::new();
-    for folder in paths.flat_map(|path| path.ancestors().skip(1)) {
-        if !folders.iter().any(|known| known == folder) {
-            folders.push(folder.to_owned());
-        }
+    match way_to(command) {
+        Ok(way) => way.folders,
+        // It isn't there, and the folders where it should be still count.
+        Err(_) => command.ancestors().skip(1).map(Path::to_owned).collect(),
     }
-    folders
 }
 
 /// Whether the platform mounted this file for one service: `keyPath` has no

@@ -66,9 +66,10 @@ pub(super) struct Refused {
 pub(super) enum Fault {
     /// Nothing: the next request may be a better one.
     Request,
-    /// The connection isn't worth its place: its source has no business here, or it
-    /// was opened on other terms than those of now.
+    /// The source has no business here: its connection isn't worth its place.
     Source,
+    /// The connection is from before the terms of now: it ends with what it has begun.
+    Outdated,
     /// The request could not be read with certainty.
     Syntax,
 }
@@ -96,7 +97,8 @@ impl FrontDoor {
             view,
             fields,
         };
-        if !Arc::ptr_eq(&facts.terms, &snapshot.terms) {
+        let is_current = Arc::ptr_eq(&facts.terms, &snapshot.terms);
+        if !is_current && !facts.terms.suffice_for(&snapshot.terms) {
             return Admission::Refused(arrival.outdated());
         }
         let request = Request {
@@ -276,14 +278,14 @@ impl Arrival<'_> {
         tracing::info!(
             request.id = request_id.as_str(),
             source.ip = %self.facts.source.address(),
-            error.code = Problem::Draining.code(),
+            error.code = Problem::Outdated.code(),
             error.detail = "the connection is from before `gateway.tls` changed",
             "request refused"
         );
-        let answer = Problem::Draining.answer(request_id.as_str(), accept(self.fields));
-        let outcome = (Outcome::Error, Problem::Draining.code());
+        let answer = Problem::Outdated.answer(request_id.as_str(), accept(self.fields));
+        let outcome = (Outcome::Error, Problem::Outdated.code());
         Refused {
-            fault: Fault::Source,
+            fault: Fault::Outdated,
             ..self.refused(answer, request_id, scheme, outcome)
         }
     }

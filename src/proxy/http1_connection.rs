@@ -83,7 +83,7 @@ pub(super) async fn serve<S>(
                 };
                 let persistence = match refused.fault {
                     Fault::Request => line.persistence,
-                    Fault::Source | Fault::Syntax => Persistence::Close,
+                    Fault::Source | Fault::Outdated | Fault::Syntax => Persistence::Close,
                 };
                 let line = Line {
                     persistence,

@@ -103,6 +103,11 @@ pub(super) async fn serve<S>(
                         unwelcome_until = Some(Instant::now() + UNWELCOME);
                     }
                     Verdict::Unwelcome => {}
+                    Verdict::Outdated if !is_draining => {
+                        connection.graceful_shutdown();
+                        is_draining = true;
+                    }
+                    Verdict::Outdated => {}
                 }
                 continue;
             }
@@ -189,6 +194,7 @@ async fn serve_stream(
             match fault {
                 Fault::Request => {}
                 Fault::Source => ledger.note(Event::SourceRefused),
+                Fault::Outdated => ledger.note(Event::Outdated),
                 Fault::Syntax => ledger.note(Event::Malformed),
             }
         }

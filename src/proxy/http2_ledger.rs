@@ -23,6 +23,8 @@ pub(super) enum Event {
     Malformed,
     /// The policy refuses the source.
     SourceRefused,
+    /// The connection is from before a change of TLS.
+    Outdated,
 }
 
 /// Why a connection is to end.
@@ -32,6 +34,8 @@ pub(super) enum Verdict {
     Unwelcome,
     /// It does nothing but harm.
     Abusive,
+    /// It takes no new streams, and ends with those that it has.
+    Outdated,
 }
 
 /// The account of one connection.
@@ -48,6 +52,7 @@ struct Account {
     cancelled: u32,
     malformed: u32,
     is_refused: bool,
+    is_outdated: bool,
 }
 
 impl Default for Account {
@@ -58,6 +63,7 @@ impl Default for Account {
             cancelled: 0,
             malformed: 0,
             is_refused: false,
+            is_outdated: false,
         }
     }
 }
@@ -87,10 +93,11 @@ impl Ledger {
 impl Account {
     fn note(&mut self, event: Event, now: Instant) -> Option<Verdict> {
         if now.duration_since(self.since) > WINDOW {
-            let is_refused = self.is_refused;
+            let (is_refused, is_outdated) = (self.is_refused, self.is_outdated);
             *self = Self {
                 since: now,
                 is_refused,
+                is_outdated,
                 ..Self::default()
             };
         }
@@ -99,6 +106,7 @@ impl Account {
             Event::Cancelled => self.cancelled = self.cancelled.saturating_add(1),
             Event::Malformed => self.malformed = self.malformed.saturating_add(1),
             Event::SourceRefused => self.is_refused = true,
+            Event::Outdated => self.is_outdated = true,
         }
         self.verdict()
     }
@@ -111,6 +119,8 @@ impl Account {
             Some(Verdict::Abusive)
         } else if self.is_refused {
             Some(Verdict::Unwelcome)
+        } else if self.is_outdated {
+            Some(Verdict::Outdated)
         } else {
             None
         }

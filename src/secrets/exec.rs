@@ -5,6 +5,7 @@ mod command;
 mod group;
 mod process;
 mod protocol;
+mod way;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use std::time::Duration;
 pub use command::CommandProblem;
 pub use group::{kill_running as kill_running_commands, reap_orphans};
 pub use protocol::AnswerProblem;
+pub use way::{Way, way_to};
 
 use super::{EnvName, Environment, ExecId, ProviderName, SecretError, SecretValue};
 use process::{Bounds, Names};

@@ -126,7 +126,12 @@ pub fn secrets_in_arguments(arguments: &[String]) -> Vec<(usize, Sign)> {
         let belongs_to_option = before.is_some_and(|option| {
             is_bare_option(option) && names_credential(option) && !argument.starts_with('-')
         });
-        if belongs_to_option && could_be_secret(argument) {
+        // What curl and its kin take as `-u USER:PASSWORD`.
+        let is_login = before.is_some_and(|option| ["-u", "--user"].contains(&option.as_str()))
+            && argument
+                .split_once(':')
+                .is_some_and(|(_, password)| could_be_secret(password));
+        if is_login || (belongs_to_option && could_be_secret(argument)) {
             Some(Sign::Named)
         } else {
             sign(argument)
@@ -144,39 +149,54 @@ fn is_bare_option(argument: &str) -> bool {
     name.len() < argument.len() && name.len() > 1 && !name.contains('=')
 }
 
-/// What an argument says by itself.
+/// What an argument says by itself, as one word or as the several that it holds: a
+/// header, a shell's line, JSON.
 fn sign(argument: &str) -> Option<Sign> {
     if has_password(argument) {
         Some(Sign::Url)
     } else if has_key(argument) {
         Some(Sign::Key)
-    } else if sets_credential(argument) {
+    } else if sets_credential(argument) || holds_one_among_words(argument) {
         Some(Sign::Named)
     } else {
         None
     }
 }
 
-/// `--token=…`, `--env=TOKEN=…`, `TOKEN=…`, `X-Api-Key: …`, `https://host/?token=…`.
+fn holds_one_among_words(argument: &str) -> bool {
+    let mut unquoted = argument.replace(['"', '\''], "");
+    if argument.contains('{') {
+        // In JSON a name and its value are one word, whatever stands between them.
+        unquoted = unquoted.replace(": ", ":");
+    }
+    let is_between = |c: char| c.is_whitespace() || "{}(),;|".contains(c);
+    // `${NAME}` is one word, too.
+    let words: Vec<String> = unquoted
+        .replace("${", "$")
+        .split(is_between)
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect();
+    // A single word has been looked at, unless it was quoted.
+    let is_new = words.len() > 1 || words.first().is_some_and(|word| *word != argument);
+    is_new && !secrets_in_arguments(&words).is_empty()
+}
+
+/// `--token=…`, `--env=TOKEN=…`, `TOKEN=…`, `X-Api-Key: …`, `-HX-Api-Key:…`,
+/// `https://host/?token=…`.
 fn sets_credential(argument: &str) -> bool {
-    let set = |(name, value): (&str, &str)| {
-        is_name(name) && names_credential(name) && could_be_secret(value)
-    };
-    let header = argument.split_once(": ");
     let fields: Vec<&str> = match argument.contains("://") {
         true => argument.split(['?', '&', '#', ';']).collect(),
         false => vec![argument],
     };
-    let mut assignments = fields.iter().flat_map(|field| {
-        field
-            .match_indices('=')
-            .map(|(at, sign)| (&field[..at], &field[at + sign.len()..]))
-    });
-    header.is_some_and(set)
-        || assignments.any(|(names, value)| {
-            let name = names.rsplit('=').next().unwrap_or(names);
-            set((name, value))
+    fields.iter().any(|field| {
+        field.match_indices(['=', ':']).any(|(at, sign)| {
+            let (before, value) = (&field[..at], &field[at + sign.len()..]);
+            let name = before.rsplit(['=', ':']).next().unwrap_or(before);
+            let name = name.strip_prefix("-H").unwrap_or(name);
+            is_name(name) && names_credential(name) && could_be_secret(value)
         })
+    })
 }
 
 fn is_name(text: &str) -> bool {
@@ -307,6 +327,17 @@ mod tests {
             (&["--token=a=b"], &[(0, Named)]),
             (&["-H", "X-Api-Key: hunter2"], &[(1, Named)]),
             (&["-H", "Authorization: Bearer hunter2"], &[(1, Named)]),
+            (&["-HX-Api-Key:hunter2"], &[(0, Named)]),
+            (&["--header", "X-Vault-Token:hunter2"], &[(1, Named)]),
+            (&["--header=Authorization: Bearer hunter2"], &[(0, Named)]),
+            (&["-u", "user:hunter2"], &[(1, Named)]),
+            (&[r#"{"token":"hunter2"}"#], &[(0, Named)]),
+            (&[r#"{"a": 1, "password": "hunter2"}"#], &[(0, Named)]),
+            (&["-c", "vault read -token hunter2 x"], &[(1, Named)]),
+            (
+                &["-c", "export VAULT_TOKEN='hunter2'; exec vault"],
+                &[(1, Named)],
+            ),
             (&["https://vault/?a=b&token=hunter2"], &[(0, Named)]),
             (&["https://user:hunter2@vault/x"], &[(0, Url)]),
             (&["--addr=https://user:hunter2@vault"], &[(0, Url)]),

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 /// How soon a change of files that failed is tried again, and how far that grows:
@@ -24,6 +25,8 @@ const LAST_RETRY: Duration = Duration::from_secs(300);
 /// How long building may take: commands have bounds of their own, a file system that
 /// has gone has none.
 const LONGEST: Duration = Duration::from_secs(600);
+/// How long a look at the files may take that is needed here and now.
+const LOOK: Duration = Duration::from_secs(5);
 /// The largest configuration, in bytes.
 const MAX_CONFIG_BYTES: u64 = 64 << 20;
 
@@ -41,10 +44,12 @@ pub(super) struct Reloader {
     pub(super) files: Files,
     /// Whether files have changed since those that are served from.
     pub(super) has_unapplied_files: bool,
+    /// A build that nobody waits for any more, and that may never end.
+    pub(super) stuck: Option<JoinHandle<Attempt>>,
 }
 
 /// What came of building a configuration anew.
-struct Attempt {
+pub(super) struct Attempt {
     files: Files,
     built: Result<Built, Failure>,
 }
@@ -101,16 +106,23 @@ impl Reloader {
         let (started, current) = (self.started.clone(), self.current.clone());
         let (files, serving) = (self.files.clone(), self.door.snapshot());
         self.serving.reloading();
-        let attempt = tokio::task::spawn_blocking(move || {
+        self.stuck.take_if(|stuck| stuck.is_finished());
+        if self.stuck.is_some() {
+            return self.given_up(trigger, "an earlier one still hangs: see the file systems");
+        }
+        let mut building = tokio::task::spawn_blocking(move || {
             attempt(&path, environment, &started, &current, &files, &serving)
         });
-        let Attempt { files, built } = match timeout(LONGEST, attempt).await {
+        let Attempt { files, built } = match timeout(LONGEST, &mut building).await {
             Ok(Ok(attempt)) => attempt,
             Ok(Err(_)) => {
-                self.files = self.files.again().await;
+                if let Ok(files) = timeout(LOOK, self.files.again()).await {
+                    self.files = files;
+                }
                 return self.given_up(trigger, "it ended in a panic: see the log");
             }
             Err(_) => {
+                self.stuck = Some(building);
                 let message = format!("it did not end within {LONGEST:?}: see the file systems");
                 return self.given_up(trigger, &message);
             }

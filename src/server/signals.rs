@@ -24,6 +24,23 @@ pub fn stop_signals() -> Result<StopSignals, ServerError> {
     })
 }
 
+/// Ends when a terminal goes or its user has had enough: SIGHUP, SIGINT, SIGQUIT or
+/// SIGTERM.
+///
+/// # Errors
+/// [`ServerError::System`] where the system refuses a handler.
+pub async fn dismissed() -> Result<(), ServerError> {
+    let mut stop = stop_signals()?;
+    let mut hangup = hangup()?;
+    let mut quit = listen(SignalKind::quit())?;
+    tokio::select! {
+        _ = stop.first() => {}
+        _ = hangup.recv() => {}
+        _ = quit.recv() => {}
+    }
+    Ok(())
+}
+
 /// Starts listening for SIGHUP, which kills otherwise.
 pub(super) fn hangup() -> Result<Signal, ServerError> {
     listen(SignalKind::hangup())

@@ -3,6 +3,7 @@
 use super::BuildError;
 use crate::config::{Activity, Config, Surface};
 use crate::secrets::{Environment, SecretError, SecretInput, SecretRef, SecretValue};
+use crate::telemetry::with_causes;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -177,7 +178,7 @@ impl SecretState {
             }),
             (Activity::Active, error) => error.map(|error| SecretProblem {
                 code: error.code(),
-                message: error.to_string(),
+                message: with_causes(error),
                 remedy: Some(error.remedy()),
             }),
         };

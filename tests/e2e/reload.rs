@@ -633,7 +633,11 @@ async fn a_command_of_the_cli_ends_with_it() {
     )
     .unwrap();
     fs::write(folder.path().join("hold"), "").unwrap();
-    for arguments in [&["secrets", "resolve"][..], &["check", "--resolve"]] {
+    for (arguments, signal) in [
+        (&["secrets", "resolve"][..], "-INT"),
+        (&["secrets", "list"], "-HUP"),
+        (&["check", "--resolve"], "-TERM"),
+    ] {
         let _ = fs::remove_file(folder.path().join("pid"));
         let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"))
             .args(arguments)
@@ -645,7 +649,7 @@ async fn a_command_of_the_cli_ends_with_it() {
             .unwrap();
         resolver(folder.path(), true).await;
         let killed = std::process::Command::new("kill")
-            .args(["-INT", &child.id().to_string()])
+            .args([signal, &child.id().to_string()])
             .status();
         assert!(killed.unwrap().success());
         let ended = until(|| child.try_wait().unwrap()).await;
@@ -717,46 +721,58 @@ async fn the_first_process_of_a_container_keeps_no_zombies() {
     )
     .unwrap();
     fs::write(folder.path().join("hold"), "").unwrap();
-    let mut init = std::process::Command::new("unshare");
+    let mut command = std::process::Command::new("unshare");
     if !nix::unistd::geteuid().is_root() {
-        init.args(["--user", "--map-root-user"]);
+        command.args(["--user", "--map-root-user"]);
     }
-    let mut init = init
+    let log = fs::File::create(folder.path().join("log")).unwrap();
+    let child = command
         .args(["--pid", "--fork", "--kill-child", "--mount-proc"])
         .arg(env!("CARGO_BIN_EXE_portcullis"))
         .args(["run", "--config"])
         .arg(&config)
-        .stderr(std::process::Stdio::piped())
+        .stderr(log)
         .spawn()
         .expect("unshare is needed: Debian's util-linux has it");
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(init.stderr.take().unwrap()));
-    let mut heard = |words: &str| lines.any(|line| line.is_ok_and(|line| line.contains(words)));
-    assert!(heard("\"serving\""), "it did not come up");
+    let init = Killed(child);
+    let heard = |words: &str| {
+        let log = fs::read_to_string(folder.path().join("log")).unwrap();
+        log.matches(words).count()
+    };
+    until(|| (heard("\"serving\"") == 1).then_some(())).await;
     let children = |pid: u32| {
         let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
         list.split_whitespace()
             .map(|pid| pid.parse::<u32>().unwrap())
             .collect::<Vec<_>>()
     };
-    let portcullis = children(init.id())[0];
-    // The orphan is ours by now, alive; then it ends, and the next run finds it.
+    let portcullis = children(init.0.id())[0];
+    // The orphan is Portcullis' by now, and alive; then it ends.
     until(|| (children(portcullis).len() == 1).then_some(())).await;
     fs::remove_file(folder.path().join("hold")).unwrap();
-    let hangup = || {
-        let sent = std::process::Command::new("kill")
-            .args(["-HUP", &portcullis.to_string()])
-            .status();
-        assert!(sent.unwrap().success());
+    // The next runs reap it, long before the look that is taken every ten seconds.
+    let reaped = async {
+        let mut reloads = 0;
+        while !children(portcullis).is_empty() {
+            let sent = std::process::Command::new("kill")
+                .args(["-HUP", &portcullis.to_string()])
+                .status();
+            assert!(sent.unwrap().success());
+            reloads += 1;
+            until(|| (heard("\"reloaded\"") >= reloads).then_some(())).await;
+        }
     };
-    for _ in 0..3 {
-        hangup();
-        assert!(heard("\"reloaded\""));
+    tokio::time::timeout(std::time::Duration::from_secs(5), reaped)
+        .await
+        .expect("a zombie stays");
+}
+
+/// A child that doesn't outlive its test.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
-    until(|| {
-        hangup();
-        children(portcullis).is_empty().then_some(())
-    })
-    .await;
-    init.kill().unwrap();
-    init.wait().unwrap();
 }

@@ -4,7 +4,7 @@ use super::super::config_file::load;
 use super::super::output;
 use super::super::{ConfigPath, EXIT_FAILURE, EXIT_USAGE};
 use crate::config::{ADMIN_TOKEN, Config};
-use crate::secrets::{Environment, SecretInput, SecretValue, env};
+use crate::secrets::{Environment, SecretError, SecretInput, SecretValue, env};
 use crate::snapshot::{Token, TokenError};
 use bytes::Bytes;
 use clap::Args;
@@ -23,8 +23,9 @@ use tokio::time::timeout;
 
 /// For the connection.
 const CONNECT: Duration = Duration::from_secs(5);
-/// For the answer: commands that are asked for secrets may take two minutes each.
-const ANSWER: Duration = Duration::from_secs(600);
+/// For the answer: a build may take ten minutes, and one may have to be waited for
+/// before it begins.
+const ANSWER: Duration = Duration::from_secs(1210);
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
 /// Arguments of `reload`.
@@ -47,8 +48,10 @@ enum ReloadError {
         "admin.address: got port 0 in the configuration, expected --address with the one that it became"
     )]
     NoPort,
-    #[error("admin.token: {0}: to ask needs the token; SIGHUP needs none")]
-    NoToken(String),
+    #[error("admin.token: to ask needs the token; SIGHUP needs none ({code}; do: {remedy})", code = .0.code(), remedy = .0.remedy())]
+    NoToken(#[source] Box<SecretError>),
+    #[error("admin.token: it was not resolved")]
+    LostToken,
     #[error("admin.token: {0}")]
     Token(#[source] TokenError),
     #[error(
@@ -123,8 +126,8 @@ fn token(config: &Config, environment: Environment<'_>) -> Result<Option<Token>,
             let mut resolved = config.secrets.resolve(&wanted, environment);
             match resolved.remove(reference) {
                 Some(Ok(value)) => value,
-                Some(Err(error)) => return Err(ReloadError::NoToken(error.to_string())),
-                None => return Err(ReloadError::NoToken("it was not resolved".to_owned())),
+                Some(Err(error)) => return Err(ReloadError::NoToken(Box::new(error))),
+                None => return Err(ReloadError::LostToken),
             }
         }
     };

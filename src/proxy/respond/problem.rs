@@ -35,6 +35,8 @@ pub enum Problem {
     Overloaded,
     /// Portcullis is about to stop.
     Draining,
+    /// The connection is from before a change of TLS, and takes no new requests.
+    Outdated,
 }
 
 /// What a proxied request may use: everything but CONNECT, TRACE and TRACK.
@@ -58,7 +60,7 @@ impl Problem {
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::Overloaded => "overloaded",
-            Self::Draining => "draining",
+            Self::Draining | Self::Outdated => "draining",
         }
     }
 
@@ -74,7 +76,7 @@ impl Problem {
             Self::RateLimited { .. } => 429,
             Self::HeadersTooLarge => 431,
             Self::UpstreamUnreachable => 502,
-            Self::Overloaded | Self::Draining => 503,
+            Self::Overloaded | Self::Draining | Self::Outdated => 503,
             Self::UpstreamTimeout => 504,
         }
     }
@@ -93,7 +95,7 @@ impl Problem {
             | Self::HeadersTooLarge => "invalid_request",
             Self::RateLimited { .. } => "rate_limited",
             Self::UpstreamUnreachable | Self::UpstreamTimeout => "upstream_error",
-            Self::Overloaded | Self::Draining => "unavailable",
+            Self::Overloaded | Self::Draining | Self::Outdated => "unavailable",
         }
     }
 
@@ -114,6 +116,9 @@ impl Problem {
             Self::UpstreamTimeout => "the gateway did not answer in time",
             Self::Overloaded => "too many connections; try again shortly",
             Self::Draining => "the service is about to restart; try again shortly",
+            Self::Outdated => {
+                "this connection is from before a change of TLS; try again on a new one"
+            }
         }
     }
 
@@ -136,7 +141,7 @@ impl Problem {
                 let seconds = rounded_up.max(RETRY_SOON);
                 answer.extra.push(("retry-after", seconds.to_string()));
             }
-            Self::Overloaded | Self::Draining => {
+            Self::Overloaded | Self::Draining | Self::Outdated => {
                 answer.extra.push(("retry-after", RETRY_SOON.to_string()));
             }
             _ => {}
@@ -146,7 +151,7 @@ impl Problem {
 }
 
 #[cfg(test)]
-pub(super) const ALL: [Problem; 12] = [
+pub(super) const ALL: [Problem; 13] = [
     Problem::BadRequest,
     Problem::HeadersTooLarge,
     Problem::RequestTooLarge,
@@ -161,6 +166,7 @@ pub(super) const ALL: [Problem; 12] = [
     Problem::UpstreamTimeout,
     Problem::Overloaded,
     Problem::Draining,
+    Problem::Outdated,
 ];
 
 #[cfg(test)]
@@ -188,6 +194,7 @@ mod tests {
                 ("upstream_timeout", 504, "upstream_error"),
                 ("overloaded", 503, "unavailable"),
                 ("draining", 503, "unavailable"),
+                ("draining", 503, "unavailable"),
             ]
         );
     }
@@ -203,6 +210,7 @@ mod tests {
             (limited(1001), "retry-after", Some("2")),
             (Problem::Overloaded, "retry-after", Some("1")),
             (Problem::Draining, "retry-after", Some("1")),
+            (Problem::Outdated, "retry-after", Some("1")),
             (Problem::MethodNotAllowed, "allow", Some(METHODS)),
             (Problem::BadRequest, "retry-after", None),
             (Problem::BadRequest, "allow", None),

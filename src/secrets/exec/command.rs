@@ -8,6 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use nix::unistd::geteuid;
 
 use super::ExecProvider;
+use super::way::way_to;
 
 const GROUP_AND_OTHERS_WRITE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
@@ -48,6 +49,16 @@ pub enum CommandProblem {
         /// The effective user's id.
         expected: u32,
     },
+    /// Somebody else may lead elsewhere by it.
+    #[error("the symlink {link} on the way belongs to user {owner}, expected root, or user {expected} that this runs as", link = link.display())]
+    LinkOwner {
+        /// A symlink on the way to the command.
+        link: PathBuf,
+        /// Its owner's id.
+        owner: u32,
+        /// The effective user's id.
+        expected: u32,
+    },
     /// Somebody else's.
     #[error("it belongs to user {got}, expected root, or user {expected} that this runs as")]
     Owner {
@@ -58,9 +69,8 @@ pub enum CommandProblem {
     },
 }
 
-/// Checks the command and what it links to, and gives the path to run: the real one,
-/// none of whose folders anybody else can change. By the name that is configured,
-/// another file could be there a moment later.
+/// Checks the command and the whole way to it, and gives the path to run: the real
+/// one. Nobody else can change any folder or symlink on that way.
 pub(super) fn check(provider: &ExecProvider) -> Result<PathBuf, CommandProblem> {
     use CommandProblem::{Missing, NotRegular, Symlink, Untrusted};
     let ExecProvider {
@@ -78,32 +88,34 @@ pub(super) fn check(provider: &ExecProvider) -> Result<PathBuf, CommandProblem> 
     if is_symlink && !may_be_symlink {
         return Err(Symlink);
     }
-    let target = command.canonicalize().map_err(Missing)?;
-    let facts = target.metadata().map_err(Missing)?;
+    let way = way_to(command).map_err(Missing)?;
+    let target = &way.target;
+    let facts = target.symlink_metadata().map_err(Missing)?;
     if !facts.is_file() {
         return Err(NotRegular);
     }
     if !trusted_dirs.is_empty() {
         let is_trusted = |path: &Path| trusted_dirs.iter().any(|folder| lies_in(path, folder));
-        if !is_trusted(command)
-            || !trusted_dirs
-                .iter()
-                .any(|folder| leads_into(&target, folder))
-        {
+        if !is_trusted(command) || !trusted_dirs.iter().any(|folder| leads_into(target, folder)) {
             return Err(Untrusted);
         }
     }
     let user = geteuid().as_raw();
     check_custody(&facts, user)?;
-    // The folders of the written path lead here, so they count like the real ones.
-    for folder in command
-        .ancestors()
-        .skip(1)
-        .chain(target.ancestors().skip(1))
-    {
+    for folder in &way.folders {
         check_folder(folder, user)?;
     }
-    Ok(target)
+    for link in &way.links {
+        let owner = link.symlink_metadata().map_err(Missing)?.uid();
+        if ![0, user].contains(&owner) {
+            return Err(CommandProblem::LinkOwner {
+                link: link.clone(),
+                owner,
+                expected: user,
+            });
+        }
+    }
+    Ok(way.target)
 }
 
 /// As the paths are written: the same file under a name elsewhere doesn't count.
@@ -227,6 +239,18 @@ mod tests {
         set_mode(&path("open"), 0o777);
         assert!(verdict("open/bin/op").is_err());
         assert_eq!(verdict("safe/bin/op").unwrap(), real);
+        // A folder that only lies between two symlinks counts as well.
+        fs::create_dir(path("start")).unwrap();
+        set_mode(&path("start"), 0o755);
+        symlink(path("open/bin"), path("start/bin")).unwrap();
+        assert!(verdict("start/bin/op").is_err());
+        set_mode(&path("open"), 0o1777);
+        assert_eq!(verdict("start/bin/op").unwrap(), real);
+        if geteuid().is_root() {
+            std::os::unix::fs::lchown(path("open/bin"), Some(65534), None).unwrap();
+            let error = verdict("start/bin/op").unwrap_err();
+            assert!(error.to_string().contains("on the way"), "{error}");
+        }
         set_mode(&path("safe"), 0o775);
         assert!(verdict("safe/bin/op").is_err());
         if geteuid().is_root() {

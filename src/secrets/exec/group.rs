@@ -127,9 +127,10 @@ impl Group {
     /// Kills and reaps the group: the leader, and those of its children that are
     /// ours by now because we are the first process of a container.
     pub(super) fn end(self) {
-        // Taken off the list first: once it is reaped, its number may be another's.
-        running().remove(&self.0);
+        // On the list as long as it is killed, so that nobody reaps its leader meanwhile;
+        // off it before that is reaped here, since its number may then be another's.
         kill(self.0);
+        running().remove(&self.0);
         let began = Instant::now();
         let members = Pid::from_raw(-self.0.as_raw());
         while began.elapsed() < KILL_TIME {
