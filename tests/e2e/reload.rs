@@ -521,6 +521,54 @@ async fn a_connection_from_before_certificates_were_asked_for_is_not_believed() 
 }
 
 #[tokio::test]
+async fn an_outdated_http_2_connection_ends_what_it_has_begun_and_begins_nothing() {
+    let (release, released) = tokio::sync::watch::channel(false);
+    let upstream = Recorder::with_handler(move |mut stream, _| {
+        let mut released = released.clone();
+        async move {
+            use tokio::io::AsyncWriteExt;
+            let _ = released.wait_for(|is_released| *is_released).await;
+            let answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
+            let _ = stream.write_all(answer).await;
+        }
+    })
+    .await;
+    let sidecar = Setup::new().tls().spawn(&upstream.url());
+    let client =
+        std::sync::Arc::new(Http2Client::connect(sidecar.address, &sidecar.certificate()).await);
+    let begin = |path: &'static str| {
+        let client = client.clone();
+        tokio::spawn(async move { client.send(http2_request("GET", path, IDENTITY)).await })
+    };
+    let begun = begin("/begun");
+    upstream.nth(1).await;
+    // A reload that asks for nothing more leaves the connection alone.
+    assert_eq!(sidecar.reload().await.0, 200);
+    let also_begun = begin("/also-begun");
+    upstream.nth(2).await;
+    sidecar.edit(|config| {
+        let authority = sidecar.certificate();
+        let tls = format!("[gateway.tls]\nclientCaPath = \"{}\"", authority.display());
+        config.replace("[gateway.tls]", &tls)
+    });
+    assert_eq!(sidecar.reload().await.0, 200);
+    assert_eq!(begin("/refused").await.unwrap().unwrap().status(), 503);
+    release.send(true).unwrap();
+    for answer in [begun, also_begun] {
+        let answer = answer.await.unwrap().unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.body()[..]),
+            (200, &b"ok"[..])
+        );
+    }
+    assert!(
+        begin("/after").await.unwrap().is_err(),
+        "it takes new streams"
+    );
+    assert_eq!(upstream.requests().len(), 2);
+}
+
+#[tokio::test]
 async fn a_pipe_in_the_place_of_a_file_is_an_error_and_no_wait() {
     let upstream = Recorder::spawn().await;
     let folder = tempfile::tempdir().unwrap();
