@@ -15,7 +15,7 @@ pub use token::{Token, TokenError};
 pub use watched::watched_files;
 
 use crate::config::{
-    ADMIN_TOKEN, AllowUsersSource, Config, Limits, UPSTREAM_CREDENTIAL, parse_users_file,
+    ADMIN_TOKEN, AllowUsersSource, Config, Limits, TlsKey, UPSTREAM_CREDENTIAL, parse_users_file,
 };
 use crate::forwarded::{Credential, ForwardedConfig, Rewriter};
 use crate::policy::{AllowUsers, Policy};
@@ -171,6 +171,26 @@ fn users(source: &AllowUsersSource) -> Result<AllowUsers, BuildError> {
             })
         }
     }
+}
+
+/// The secrets that were had and can't be used where they belong.
+#[must_use]
+pub fn unfit_secrets(config: &Config, secrets: &Secrets) -> Vec<BuildError> {
+    let mut errors = Vec::new();
+    keep(credential(config, secrets), &mut errors);
+    keep(admin_token(secrets), &mut errors);
+    if let Some(tls) = &config.gateway.tls
+        && matches!(tls.key, TlsKey::Inline(_))
+        && let Some(key) = front_tls::key(tls, secrets)
+    {
+        keep(key, &mut errors);
+    }
+    errors
+}
+
+fn admin_token(secrets: &Secrets) -> Result<Option<Token>, BuildError> {
+    let token = secrets.value(ADMIN_TOKEN).cloned().map(Token::new);
+    token.transpose().map_err(BuildError::Token)
 }
 
 /// None where none is configured, or where its secret was not to be had.

@@ -74,7 +74,7 @@ fn chain(configured: &Tls) -> Result<(Vec<CertificateDer<'static>>, i64), BuildE
 
 /// The key, and where it came from; none where it is a secret that was not to be
 /// had, which is an error already.
-fn key(
+pub(super) fn key(
     configured: &Tls,
     secrets: &Secrets,
 ) -> Option<Result<(PrivateKeyDer<'static>, String), BuildError>> {

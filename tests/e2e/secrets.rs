@@ -278,5 +278,15 @@ async fn a_secret_that_no_header_can_hold_stops_the_start() {
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains("upstream.credential.value"), "{said}");
         assert!(!said.contains("canary"), "{said}");
+        for (command, code) in [("list", 0), ("resolve", 2)] {
+            let output = portcullis(
+                &["secrets", command, "--config", &path],
+                &[("GATEWAY_TOKEN", value)],
+            );
+            let said = text(&[output.stdout, output.stderr].concat());
+            assert_eq!(output.status.code(), Some(code), "{said}");
+            assert!(said.contains("can't be sent in a header"), "{said}");
+            assert!(!said.contains("canary"), "{said}");
+        }
     }
 }

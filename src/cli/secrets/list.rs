@@ -4,7 +4,7 @@ use super::super::config_file::load;
 use super::super::output::{self, Style};
 use super::super::{ConfigPath, EXIT_USAGE};
 use crate::secrets::env;
-use crate::snapshot::{SecretState, Secrets, State};
+use crate::snapshot::{BuildError, SecretState, Secrets, State, unfit_secrets};
 use clap::Args;
 use serde_json::json;
 use std::process::ExitCode;
@@ -24,7 +24,7 @@ pub(in crate::cli) struct Arguments {
 pub(super) enum Purpose {
     /// To be looked at.
     Show,
-    /// To fail where a secret in use has no value.
+    /// To fail where a secret in use has no value, or none that can be used.
     Prove,
 }
 
@@ -37,12 +37,22 @@ pub(super) fn run(arguments: &Arguments, purpose: Purpose) -> ExitCode {
         }
     };
     let secrets = Secrets::resolve(&loaded.config, &env::process);
+    let unfit = unfit_secrets(&loaded.config, &secrets);
+    let is_good = secrets.are_whole() && unfit.is_empty();
     let written = if arguments.json {
-        output::line(json!({ "ok": secrets.are_whole(), "secrets": secrets.states() }))
+        let problems: Vec<String> = unfit.iter().map(BuildError::in_full).collect();
+        output::line(json!({ "ok": is_good, "secrets": secrets.states(), "problems": problems }))
     } else {
+        for error in &unfit {
+            output::complain(format_args!(
+                "{}: {}",
+                loaded.path.display(),
+                error.in_full()
+            ));
+        }
         output::raw(table(secrets.states(), Style::for_stdout()).as_bytes())
     };
-    let code = if purpose == Purpose::Prove && !secrets.are_whole() {
+    let code = if purpose == Purpose::Prove && !is_good {
         EXIT_USAGE.into()
     } else {
         ExitCode::SUCCESS
