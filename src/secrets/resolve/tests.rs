@@ -152,9 +152,9 @@ fn each_provider_is_asked_once_and_four_at_a_time() {
     // Each notes that it runs, and waits until four do or it has waited enough.
     let text = r#"cat > /dev/null; me=$(basename "$0"); echo run >> "$me.runs"
         : > "$me.here"; n=0
-        while [ $n -lt 100 ]; do
+        while [ $n -lt 900 ]; do
           set -- *.here; [ $# -gt "$(cat most 2>/dev/null || echo 0)" ] && echo $# > most
-          [ $# -ge 4 ] && [ $n -gt 10 ] && break; sleep 0.02; n=$((n+1))
+          [ "$(cat most)" -ge 4 ] && [ $n -gt 10 ] && break; sleep 0.02; n=$((n+1))
         done
         rm "$me.here"
         printf '{"protocolVersion":1,"values":{"a":"A","b":"B"}}'"#;
