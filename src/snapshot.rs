@@ -101,11 +101,7 @@ impl Snapshot {
         let mut errors = Vec::new();
         let secrets = Secrets::resolve(config, environment);
         let credential = keep(credential(config, &secrets), &mut errors).flatten();
-        let admin_token = secrets.value(ADMIN_TOKEN).cloned().map(Token::new);
-        let admin_token = keep(
-            admin_token.transpose().map_err(BuildError::Token),
-            &mut errors,
-        );
+        let admin_token = keep(admin_token(&secrets), &mut errors);
         let tls = config.gateway.tls.as_ref();
         let tls = tls.and_then(|tls| front_tls::build(tls, &secrets, &mut errors));
         let rules = keep(Rules::build(config, credential), &mut errors);
