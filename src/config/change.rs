@@ -16,14 +16,12 @@ pub struct Changes {
 
 /// A change that could be a mistake and would widen access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("got {got}, expected {expected}: only a restart can take this protection away")]
+#[error(
+    "got nothing, expected it to be set as it was: only a restart can take this protection away"
+)]
 pub struct Refusal {
     /// The config key.
     pub key: &'static str,
-    /// What the new config has there.
-    pub got: &'static str,
-    /// What the one in force has.
-    pub expected: &'static str,
 }
 
 impl Config {
@@ -57,11 +55,7 @@ impl Config {
         let refused = protections
             .into_iter()
             .filter(|(_, holds)| holds(self) && !holds(next))
-            .map(|(key, _)| Refusal {
-                key,
-                got: "nothing",
-                expected: "it to be set as it was",
-            });
+            .map(|(key, _)| Refusal { key });
         let fixed = [
             (
                 "listen.address",
