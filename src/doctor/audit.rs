@@ -175,13 +175,7 @@ fn config_file(facts: &Facts, guard: Guard) -> Vec<Finding> {
         Look::Hidden(reason) => vec![not_examined(place, "the config's file", reason)],
         Look::Seen(file) => custody::breaches(&facts.config_path, *file, guard, facts.user)
             .into_iter()
-            .map(|breach| Finding {
-                id: FindingId::FileModeBroad,
-                severity: breach.severity,
-                evidence: format!("{what} {}", breach.evidence),
-                remedy: breach.remedy,
-                place: place.clone(),
-            })
+            .map(|breach| breach.finding(what, place.clone()))
             .collect(),
     }
 }

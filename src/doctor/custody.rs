@@ -48,10 +48,23 @@ pub struct GuardedFile {
 
 /// What others may do that they should not.
 pub(super) struct Breach {
-    pub(super) severity: Severity,
+    severity: Severity,
     /// What goes on after the file's name: `is open to others: …`.
-    pub(super) evidence: String,
-    pub(super) remedy: String,
+    evidence: String,
+    remedy: String,
+}
+
+impl Breach {
+    /// As a finding at `place`, on the file that is called `what`.
+    pub(super) fn finding(self, what: &str, place: Place) -> Finding {
+        Finding {
+            id: FindingId::FileModeBroad,
+            severity: self.severity,
+            evidence: format!("{what} {}", self.evidence),
+            remedy: self.remedy,
+            place,
+        }
+    }
 }
 
 const READ_BY_OTHERS: u32 = 0o004;
@@ -185,13 +198,7 @@ pub(super) fn check(file: &GuardedFile, line: Option<usize>, user: u32) -> Vec<F
         Look::Hidden(reason) => vec![not_examined(place, what, reason)],
         Look::Seen(facts) => breaches(path, *facts, *guard, user)
             .into_iter()
-            .map(|breach| Finding {
-                id: FindingId::FileModeBroad,
-                severity: breach.severity,
-                evidence: format!("{what}{named} {}", breach.evidence),
-                remedy: breach.remedy,
-                place: place.clone(),
-            })
+            .map(|breach| breach.finding(&format!("{what}{named}"), place.clone()))
             .collect(),
     }
 }

@@ -190,19 +190,10 @@ fn in_file(file: &EnvironmentFile, read: &Read, user: u32) -> Vec<Finding> {
         0 => String::new(),
         more => format!(" (and {more} more)"),
     };
+    let what = format!("{what} sets {}, {reason}{others}, and", named(first));
     breaches
         .into_iter()
-        .map(|breach| Finding {
-            id: FindingId::FileModeBroad,
-            severity: breach.severity,
-            evidence: format!(
-                "{what} sets {}, {reason}{others}, and {}",
-                named(first),
-                breach.evidence
-            ),
-            remedy: breach.remedy,
-            place: Place::line(path, first.line),
-        })
+        .map(|breach| breach.finding(&what, Place::line(path, first.line)))
         .collect()
 }
 
