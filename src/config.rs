@@ -59,6 +59,9 @@ use crate::secrets::Providers;
 use section::Section;
 use walk::{Place, Walk};
 
+/// A config's file is no larger, in bytes: it may list its users itself.
+pub const MAX_CONFIG_BYTES: u64 = 64 << 20;
+
 /// The whole config, valid by construction.
 #[derive(Debug, Clone)]
 pub struct Config {

@@ -5,7 +5,7 @@ use super::custody::{FileFacts, Guard, GuardedFile};
 use super::key_lines::KeyLines;
 use super::look::Look;
 use super::units::Units;
-use crate::config::{Config, TlsKey};
+use crate::config::{Config, MAX_CONFIG_BYTES, TlsKey};
 use crate::regular_file;
 use crate::secrets::{Custody, Environment, Provider, is_in_volume, way_to};
 use std::os::unix::fs::MetadataExt;
@@ -29,8 +29,6 @@ pub struct Facts {
     pub units: Units,
 }
 
-/// A config is no larger, in bytes: it may list its users itself.
-const MAX_CONFIG_BYTES: u64 = 64 << 20;
 /// Where systemd mounts the credentials of its units, each readable by its unit
 /// alone: modes there show the rights that an ACL gives that unit's user.
 const SYSTEMD_CREDENTIALS: &str = "/run/credentials";

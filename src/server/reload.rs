@@ -4,7 +4,7 @@
 use super::files::Files;
 use super::serving::{Serving, Trigger};
 use crate::admin::{ReloadOutcome, ReloadProblem, ReloadRequest};
-use crate::config::{self, Config, Parsed, Problem};
+use crate::config::{self, Config, MAX_CONFIG_BYTES, Parsed, Problem};
 use crate::proxy::FrontDoor;
 use crate::regular_file;
 use crate::secrets::Environment;
@@ -27,8 +27,6 @@ const LAST_RETRY: Duration = Duration::from_secs(300);
 const LONGEST: Duration = Duration::from_secs(600);
 /// How long a look at the files may take that is needed here and now.
 const LOOK: Duration = Duration::from_secs(5);
-/// The largest configuration, in bytes.
-const MAX_CONFIG_BYTES: u64 = 64 << 20;
 
 /// Builds and swaps.
 pub(super) struct Reloader {
