@@ -26,14 +26,16 @@ struct Batch<'a> {
 
 impl Providers {
     /// Resolves all of `references`. Blocks while files are read and commands run,
-    /// each within its own bounds.
+    /// each within its own bounds. Every one of `references` has its outcome in
+    /// what is returned.
     #[must_use]
     pub fn resolve(
         &self,
         references: &BTreeSet<SecretRef>,
         environment: Environment<'_>,
     ) -> Resolved {
-        let mut resolved = Resolved::new();
+        // Until something better is known, a reference has no value.
+        let mut resolved: Resolved = references.iter().map(not_given).collect();
         let mut batches: BTreeMap<_, Batch<'_>> = BTreeMap::new();
         for reference in references {
             match self.admit(reference) {
@@ -106,9 +108,7 @@ impl Batch<'_> {
             let value = match &payload {
                 Payload::Whole(value) => usable(reference, value.expose()),
                 Payload::Json(document) => match document.at(reference.id.as_str()) {
-                    None => Err(SecretError::NotGiven {
-                        reference: reference.clone(),
-                    }),
+                    None => return not_given(reference),
                     Some(found) => match found.as_text() {
                         Some(text) => usable(reference, text),
                         None => Err(SecretError::NoSecret {
@@ -154,6 +154,11 @@ impl Batch<'_> {
         let failed = |&reference: &&SecretRef| (reference.clone(), Err(error.clone()));
         self.references.iter().map(failed).collect()
     }
+}
+
+fn not_given(reference: &SecretRef) -> (SecretRef, Result<SecretValue, SecretError>) {
+    let reference = reference.clone();
+    (reference.clone(), Err(SecretError::NotGiven { reference }))
 }
 
 /// What is in there stays whole whatever panicked while it held it.

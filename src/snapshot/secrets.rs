@@ -106,17 +106,12 @@ impl Secrets {
                 input,
                 activity,
             } = surface;
-            let lost;
             let value = match (activity, input) {
                 // Whatever another surface made of the same reference.
                 (Activity::Inactive(_), _) => None,
                 (Activity::Active, SecretInput::Plain(value)) => Some(Ok(value)),
                 (Activity::Active, SecretInput::Ref(reference)) => {
-                    // A secret in use without an outcome must not pass for none at all.
-                    lost = Err(SecretError::NotGiven {
-                        reference: reference.clone(),
-                    });
-                    Some(resolved.get(reference).unwrap_or(&lost).as_ref())
+                    Some(resolved[reference].as_ref())
                 }
             };
             let error = value.and_then(Result::err);

@@ -50,8 +50,6 @@ enum ReloadError {
     NoPort,
     #[error("admin.token: to ask needs the token; SIGHUP needs none ({code}; do: {remedy})", code = .0.code(), remedy = .0.remedy())]
     NoToken(#[source] Box<SecretError>),
-    #[error("admin.token: it was not resolved")]
-    LostToken,
     #[error("admin.token: {0}")]
     Token(#[source] TokenError),
     #[error(
@@ -119,16 +117,13 @@ fn token(config: &Config, environment: Environment<'_>) -> Result<Option<Token>,
     let Some(surface) = surfaces.iter().find(|surface| surface.key == ADMIN_TOKEN) else {
         return Ok(None);
     };
-    let value: SecretValue = match surface.input {
+    let value = match surface.input {
         SecretInput::Plain(value) => value.clone(),
         SecretInput::Ref(reference) => {
             let wanted = BTreeSet::from([reference.clone()]);
-            let mut resolved = config.secrets.resolve(&wanted, environment);
-            match resolved.remove(reference) {
-                Some(Ok(value)) => value,
-                Some(Err(error)) => return Err(ReloadError::NoToken(Box::new(error))),
-                None => return Err(ReloadError::LostToken),
-            }
+            let resolved = config.secrets.resolve(&wanted, environment);
+            let value = resolved[reference].clone();
+            value.map_err(|error| ReloadError::NoToken(Box::new(error)))?
         }
     };
     Token::new(value).map(Some).map_err(ReloadError::Token)
