@@ -128,7 +128,7 @@ fn text(findings: &[Finding], style: Style) -> String {
             Severity::Warning => style.bold(severity),
             Severity::Info => style.dim(severity),
         };
-        let rest = one_line(&format!("{id} {place}: {evidence}; do: {remedy}"));
+        let rest = output::one_line(&format!("{id} {place}: {evidence}; do: {remedy}"));
         text.push_str(&format!("{severity} {rest}\n"));
     }
     let count = |severity| {
@@ -143,9 +143,4 @@ fn text(findings: &[Finding], style: Style) -> String {
         "{total} {noun}: {critical} critical, {warning} warning, {info} info\n"
     ));
     text
-}
-
-/// Paths may hold anything, line breaks and a terminal's commands included.
-fn one_line(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
 }
