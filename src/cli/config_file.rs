@@ -1,8 +1,9 @@
 //! Finds the configuration file, reads it, and tells what is wrong with it.
 
-use super::{ConfigPath, output};
+use super::{ConfigPath, EXIT_USAGE, output};
 use crate::config::{self, Config, Parsed, Problem};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 /// Where a configuration is looked for when nobody says where it is.
 const DEFAULT_PATHS: [&str; 2] = ["./portcullis.toml", "/etc/portcullis/portcullis.toml"];
@@ -64,6 +65,15 @@ pub(super) fn load(arguments: &ConfigPath) -> Result<Loaded, LoadError> {
         }
         Err(problems) => Err(LoadError::Invalid { path, problems }),
     }
+}
+
+/// As [`load`], for a command that can't go on without: where there is none, it is
+/// told and the exit code is left to return.
+pub(super) fn load_or_complain(arguments: &ConfigPath) -> Result<Loaded, ExitCode> {
+    load(arguments).map_err(|error| {
+        error.complain();
+        EXIT_USAGE.into()
+    })
 }
 
 fn find(named: Option<&Path>) -> Result<PathBuf, LoadError> {

@@ -1,6 +1,6 @@
 //! `portcullis explain`: the policy on one request, without any network.
 
-use super::config_file::{Loaded, load};
+use super::config_file::{Loaded, load_or_complain};
 use super::output::{self, Style};
 use super::{ConfigPath, EXIT_FAILURE, EXIT_USAGE};
 use crate::authority::Authority;
@@ -59,12 +59,9 @@ fn parse_header(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let Loaded { config, path, .. } = match load(&arguments.config) {
+    let Loaded { config, path, .. } = match load_or_complain(&arguments.config) {
         Ok(loaded) => loaded,
-        Err(error) => {
-            error.complain();
-            return EXIT_USAGE.into();
-        }
+        Err(code) => return code,
     };
     let rules = match rules(&config) {
         Ok(rules) => rules,

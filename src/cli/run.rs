@@ -1,6 +1,6 @@
 //! `portcullis run`: serves until it is told to stop.
 
-use super::config_file::{Loaded, load};
+use super::config_file::{Loaded, load_or_complain};
 use super::{COMMIT, ConfigPath, EXIT_FAILURE, EXIT_USAGE, Verbosity, output};
 use crate::config::{Config, LogLevel};
 use crate::secrets::{env, kill_running_commands};
@@ -37,12 +37,9 @@ pub(super) fn run(arguments: &Arguments, verbosity: Verbosity) -> ExitCode {
         path,
         config,
         warnings,
-    } = match load(&arguments.config) {
+    } = match load_or_complain(&arguments.config) {
         Ok(loaded) => loaded,
-        Err(error) => {
-            error.complain();
-            return EXIT_USAGE.into();
-        }
+        Err(code) => return code,
     };
     let flusher = match logging::init(logging_of(&config, verbosity)) {
         Ok(flusher) => flusher,

@@ -1,9 +1,9 @@
 //! `portcullis secrets audit`: plaintext where it shouldn't be, and references
 //! without a value.
 
-use super::super::config_file::{Loaded, load};
+use super::super::ConfigPath;
+use super::super::config_file::{Loaded, load_or_complain};
 use super::super::output::{self, Style};
-use super::super::{ConfigPath, EXIT_USAGE};
 use crate::doctor::{
     Facts, Finding, FindingId, Severity, USUAL_FOLDERS, Unresolved, audit_secrets,
 };
@@ -37,12 +37,9 @@ pub(in crate::cli) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let Loaded { config, path, .. } = match load(&arguments.config) {
+    let Loaded { config, path, .. } = match load_or_complain(&arguments.config) {
         Ok(loaded) => loaded,
-        Err(error) => {
-            error.complain();
-            return EXIT_USAGE.into();
-        }
+        Err(code) => return code,
     };
     let secrets = Secrets::resolve(&config, &env::process);
     let unresolved: Vec<_> = secrets.states().iter().filter_map(unresolved).collect();

@@ -1,6 +1,6 @@
 //! `portcullis secrets list` and `resolve`: the account of every secret.
 
-use super::super::config_file::load;
+use super::super::config_file::load_or_complain;
 use super::super::output::{self, Style};
 use super::super::{ConfigPath, EXIT_USAGE};
 use crate::secrets::env;
@@ -29,12 +29,9 @@ pub(super) enum Purpose {
 }
 
 pub(super) fn run(arguments: &Arguments, purpose: Purpose) -> ExitCode {
-    let loaded = match load(&arguments.config) {
+    let loaded = match load_or_complain(&arguments.config) {
         Ok(loaded) => loaded,
-        Err(error) => {
-            error.complain();
-            return EXIT_USAGE.into();
-        }
+        Err(code) => return code,
     };
     let secrets = Secrets::resolve(&loaded.config, &env::process);
     let unfit = unfit_secrets(&loaded.config, &secrets);

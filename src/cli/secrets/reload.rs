@@ -1,8 +1,8 @@
 //! `portcullis secrets reload`: asks the running process over its admin listener.
 
-use super::super::config_file::load;
+use super::super::config_file::load_or_complain;
 use super::super::output;
-use super::super::{ConfigPath, EXIT_FAILURE, EXIT_USAGE};
+use super::super::{ConfigPath, EXIT_FAILURE};
 use crate::config::{ADMIN_TOKEN, Config};
 use crate::secrets::{Environment, SecretError, SecretInput, SecretValue, env};
 use crate::snapshot::{Token, TokenError};
@@ -71,12 +71,9 @@ enum ReloadError {
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let config = match load(&arguments.config) {
+    let config = match load_or_complain(&arguments.config) {
         Ok(loaded) => loaded.config,
-        Err(error) => {
-            error.complain();
-            return EXIT_USAGE.into();
-        }
+        Err(code) => return code,
     };
     match ask(&config, arguments.address) {
         Ok((status, answer)) => report(status, &answer, arguments.json),
