@@ -8,23 +8,28 @@
 //! |---|---|
 //! | 6 | [`cli`]: the commands |
 //! | 5 | [`server`]: the composition root |
-//! | 4 | [`listener`], [`proxy`], [`admin`], [`demo`] |
+//! | 4 | [`listener`], [`proxy`], [`broker`], [`admin`], [`demo`] |
 //! | 3 | [`snapshot`]: all that a reload replaces; [`doctor`]: what is wrong around a config |
-//! | 2 | [`config`], [`upstream`] |
-//! | 1 | [`forwarded`], [`http1`], [`tls`], [`telemetry`] |
-//! | 0 | [`policy`], [`secrets`], [`authority`], [`transport`], [`drain`], [`html`], [`regular_file`] |
+//! | 2 | [`config`], [`upstream`], [`http_client`] |
+//! | 1 | [`forwarded`], [`credentials`], [`local_caller`], [`http1`], [`tls`], [`telemetry`] |
+//! | 0 | [`policy`], [`secrets`], [`authority`], [`base_url`], [`transport`], [`drain`], [`html`], [`regular_file`] |
 
 pub mod admin;
 pub mod authority;
+pub mod base_url;
+pub mod broker;
 pub mod cli;
 pub mod config;
+pub mod credentials;
 pub mod demo;
 pub mod doctor;
 pub mod drain;
 pub mod forwarded;
 pub mod html;
 pub mod http1;
+pub mod http_client;
 pub mod listener;
+pub mod local_caller;
 pub mod policy;
 pub mod proxy;
 pub mod regular_file;

@@ -16,13 +16,21 @@ const FLOORS: [&[&str]; 7] = [
         "policy",
         "secrets",
         "authority",
+        "base_url",
         "transport",
         "drain",
         "html",
         "regular_file",
     ],
-    &["forwarded", "credentials", "tls", "telemetry", "http1"],
-    &["config", "upstream"],
+    &[
+        "forwarded",
+        "credentials",
+        "local_caller",
+        "tls",
+        "telemetry",
+        "http1",
+    ],
+    &["config", "upstream", "http_client"],
     &["snapshot", "doctor"],
     &["listener", "proxy", "broker", "admin", "demo"],
     &["server"],
@@ -30,7 +38,12 @@ const FLOORS: [&[&str]; 7] = [
 ];
 
 /// Imports on one floor that are right all the same: who, whom, why.
-const NEIGHBOURS: [(&str, &str, &str); 2] = [
+const NEIGHBOURS: [(&str, &str, &str); 3] = [
+    (
+        "http_client",
+        "upstream",
+        "its connections are made as the gateway's are",
+    ),
     (
         "listener",
         "proxy",

@@ -1,0 +1,1 @@
+//! The back door: model calls leave with a credential that the caller never holds.

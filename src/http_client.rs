@@ -1,0 +1,201 @@
+//! HTTP/1.1 calls to one service of others: a model provider, a token server. They
+//! go over connections made as the gateway's are; hyper keeps them and speaks HTTP.
+//!
+//! Nothing here follows a redirect: a credential goes to the host that it is for.
+
+use crate::base_url::{BaseHost, BaseUrl};
+use crate::tls::{self, TlsError, UpstreamTrust};
+use crate::transport::Transport;
+use crate::upstream::{ConnectError, Target, Upstream, UpstreamConfig, UpstreamTls};
+use bytes::Bytes;
+use http::{Request, Response, Uri, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Body, Incoming};
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::client::legacy::{Client, Error as ClientError};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::error::Error;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::timeout;
+use tower_service::Service;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// How long a connection is kept for the next call.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Calls one service.
+#[derive(Debug, Clone)]
+pub struct HttpClient<B> {
+    inner: Client<Connector, B>,
+    base: BaseUrl,
+}
+
+/// Why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// There was no connection: nothing of the request was sent.
+    #[error("{0}")]
+    Unconnected(#[source] BoxError),
+    /// The connection ended before there was an answer, or there was a malformed one.
+    #[error("the connection broke before there was an answer: {0}")]
+    Broken(#[source] BoxError),
+    /// There was no answer in time.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+}
+
+impl<B> HttpClient<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// A client for the service at `base`, vouched for by `trust`; `origin` says in
+    /// errors where that came from.
+    ///
+    /// # Errors
+    /// [`TlsError`] where an authority is malformed, or the host no name that a
+    /// certificate could bear.
+    pub fn new(
+        base: &BaseUrl,
+        trust: UpstreamTrust,
+        origin: &str,
+        connect_timeout: Duration,
+    ) -> Result<Self, TlsError> {
+        let port = base.port();
+        let (target, name) = match base.host() {
+            BaseHost::Ip(ip) => (Target::Address(SocketAddr::new(ip, port)), ip.to_string()),
+            BaseHost::Dns(host) => (
+                Target::Name {
+                    host: host.clone(),
+                    port,
+                },
+                host,
+            ),
+        };
+        let tls = match base.is_tls() {
+            true => Some(UpstreamTls {
+                config: tls::client_config(&trust, origin)?,
+                name: tls::server_name(&name)?,
+                trust,
+            }),
+            false => None,
+        };
+        let upstream = Upstream::new(UpstreamConfig {
+            target,
+            tls,
+            idle_timeout: Duration::ZERO,
+            connect_timeout,
+        });
+        let inner = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE)
+            .pool_timer(TokioTimer::new())
+            // `Host` and the request's target are set from the base URL, below.
+            .set_host(false)
+            .build(Connector(Arc::new(upstream)));
+        Ok(Self {
+            inner,
+            base: base.clone(),
+        })
+    }
+
+    /// The service.
+    #[must_use]
+    pub fn base(&self) -> &BaseUrl {
+        &self.base
+    }
+
+    /// Sends `request`, whose URI is a path and query, and gives back the answer as
+    /// soon as its head is there. Dropping either ends the call. A request that met a
+    /// kept connection's end before any of it was sent is sent again on a new one.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn send(&self, mut request: Request<B>) -> Result<Response<Incoming>, CallError> {
+        let scheme = if self.base.is_tls() { "https" } else { "http" };
+        let authority = self.base.authority();
+        let path = request.uri().path_and_query().cloned();
+        let uri = Uri::builder().scheme(scheme).authority(authority.as_str());
+        let uri = match path {
+            Some(path) => uri.path_and_query(path),
+            None => uri.path_and_query("/"),
+        };
+        *request.uri_mut() = uri
+            .build()
+            .map_err(|error| CallError::Unconnected(error.into()))?;
+        let host = header::HeaderValue::from_str(&authority)
+            .map_err(|error| CallError::Unconnected(error.into()))?;
+        request.headers_mut().insert(header::HOST, host);
+        self.inner.request(request).await.map_err(CallError::from)
+    }
+}
+
+/// Sends one request to `url`'s host on a connection of its own and reads the whole
+/// answer: `limit` is for both together, in time, and for the answer, in bytes.
+///
+/// # Errors
+/// [`CallError`]; with [`CallError::Unconnected`] nothing was sent.
+pub async fn call_once(
+    url: &BaseUrl,
+    trust: UpstreamTrust,
+    request: Request<Vec<u8>>,
+    limit: (Duration, usize),
+) -> Result<Response<Vec<u8>>, CallError> {
+    let (deadline, max_bytes) = limit;
+    let unconnected = |error: TlsError| CallError::Unconnected(error.into());
+    let client = HttpClient::new(url, trust, "authorities", deadline).map_err(unconnected)?;
+    let request = request.map(|body| Full::new(Bytes::from(body)));
+    let exchange = async {
+        let (head, body) = client.send(request).await?.into_parts();
+        let body = Limited::new(body, max_bytes).collect().await;
+        let body = body.map_err(CallError::Broken)?.to_bytes();
+        Ok(Response::from_parts(head, body.to_vec()))
+    };
+    timeout(deadline, exchange)
+        .await
+        .unwrap_or(Err(CallError::TimedOut(deadline)))
+}
+
+impl From<ClientError> for CallError {
+    fn from(error: ClientError) -> Self {
+        if !error.is_connect() {
+            return Self::Broken(error.into());
+        }
+        match error.source().and_then(|source| source.downcast_ref()) {
+            Some(ConnectError::TimedOut { after, .. }) => Self::TimedOut(*after),
+            _ => Self::Unconnected(error.into()),
+        }
+    }
+}
+
+/// Makes connections for hyper's pool.
+#[derive(Debug, Clone)]
+struct Connector(Arc<Upstream>);
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Transport>;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let upstream = self.0.clone();
+        Box::pin(async move {
+            let connection = upstream.connect().await?;
+            Ok(TokioIo::new(connection.into_transport()))
+        })
+    }
+}
+
+impl Connection for Transport {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}

@@ -1,0 +1,1 @@
+//! Who may talk to a listener for programs of this host.
