@@ -1,10 +1,5 @@
 //! What the admin listener answers, refusals in the shape of all our errors.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
@@ -15,6 +10,7 @@ use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::local_caller::CallerProblem;
+use crate::request_id::RequestId;
 
 /// An answer that is ready to go out.
 pub(super) struct Answer {
@@ -34,7 +30,7 @@ impl Answer {
             content_type: "application/json",
             body: body.to_string(),
             extra: HeaderMap::new(),
-            request_id: named.unwrap_or_else(next_request_id),
+            request_id: named.unwrap_or_else(request_id),
         }
     }
 
@@ -45,7 +41,7 @@ impl Answer {
             content_type,
             body,
             extra: HeaderMap::new(),
-            request_id: next_request_id(),
+            request_id: request_id(),
         }
     }
 
@@ -180,7 +176,7 @@ impl Refusal {
             "type": self.kind(),
             "code": self.code(),
             "reason": self.code(),
-            "requestId": next_request_id(),
+            "requestId": request_id(),
         }})
     }
 
@@ -205,10 +201,6 @@ impl Refusal {
     }
 }
 
-/// An id that differs in every answer and every process.
-fn next_request_id() -> String {
-    static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("{:016x}", SEED.hash_one(number))
+fn request_id() -> String {
+    RequestId::generate().as_str().to_owned()
 }

@@ -156,7 +156,7 @@ for (const [name, ask] of Object.entries(asks)) {
     return ask.send(it, ask.body({ ...ask.tools, ...ask.answered(called) }));
   }, ({ value }) => isText(ask.textOf(value)));
 
-  const errors = { 400: "BadRequestError", 401: "AuthenticationError", 402: "APIError", 403: "PermissionDeniedError",
+  const errors = { 400: "BadRequestError", 401: "AuthenticationError", 402: /^(PaymentRequired|API)Error$/, 403: "PermissionDeniedError",
     404: "NotFoundError", 500: "InternalServerError", 529: /^(InternalServer|Overloaded)Error$/ };
   for (const [status, kind] of Object.entries(errors)) {
     await same(`${name}: an error ${status}`, (it) => ask.send(it, ask.body({ model: `error-${status}` })), ({ error }) => {
