@@ -1,6 +1,16 @@
 //! The credentials of model providers: key pools and profiles, which one is next, and
 //! how long one that hit a limit is left alone.
 
+mod fingerprint;
+pub mod profile;
 pub mod provider;
+pub mod token_sink;
+mod unix_millis;
+mod wiped;
+pub mod words;
 
+pub use fingerprint::fingerprint;
+pub use profile::{Entry, Held, Login, OAuthTokens, Profile, ProfileId};
 pub use provider::{Dialect, KnownProvider, OAuthSettings};
+pub use token_sink::{Sink, SinkError, TokenSink, Usage};
+pub use unix_millis::UnixMillis;

@@ -25,7 +25,7 @@ pub use exec::{
     AnswerProblem, CommandProblem, ExecError, ExecProvider, Way, kill_running_commands,
     reap_orphans, way_to,
 };
-pub use file::{Custody, Exposure, FileError, FileMode, FileProvider, is_in_volume};
+pub use file::{Custody, Exposure, FileError, FileMode, FileProvider, is_in_volume, read_own_file};
 pub use plaintext::{Sign, looks_like_variable, names_credential, secrets_in_arguments};
 pub use reference::{
     EnvName, ExecId, FileId, ProviderName, RefError, SecretId, SecretInput, SecretRef, SecretSource,

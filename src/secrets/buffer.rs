@@ -26,6 +26,10 @@ impl SecretBuffer {
         &self.0
     }
 
+    pub(super) fn into_bytes(self) -> Zeroizing<Vec<u8>> {
+        self.0
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

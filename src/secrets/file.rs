@@ -7,6 +7,9 @@ use std::time::Duration;
 
 pub use open::is_in_volume;
 
+use zeroize::Zeroizing;
+
+use super::buffer::SecretBuffer;
 use super::document::Document;
 use super::{Environment, FileId, SecretValue};
 
@@ -190,6 +193,15 @@ impl FileProvider {
             },
         }
     }
+}
+
+/// The content of a file that must be held as a secret of this process' own is
+/// ([`Custody::Own`]): at most `max_bytes` of it, wiped when dropped.
+///
+/// # Errors
+/// [`FileError`].
+pub fn read_own_file(path: &Path, max_bytes: u64) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    open::read(path, Custody::Own, max_bytes).map(SecretBuffer::into_bytes)
 }
 
 /// Works on a thread of its own, since a network file system may never answer;
