@@ -4,10 +4,16 @@
 mod cooldown;
 mod fingerprint;
 pub mod pool;
+pub mod profile;
 pub mod provider;
+pub mod token_sink;
 mod unix_millis;
+mod wiped;
+pub mod words;
 
 pub use cooldown::Cooldown;
 pub use fingerprint::fingerprint;
+pub use profile::{Entry, Held, Login, OAuthTokens, Profile, ProfileId};
 pub use provider::{Dialect, KnownProvider, OAuthSettings};
+pub use token_sink::{Sink, SinkError, TokenSink, Usage};
 pub use unix_millis::UnixMillis;
