@@ -3,9 +3,11 @@
 
 mod cooldown;
 mod fingerprint;
+pub mod order;
 pub mod pool;
 pub mod profile;
 pub mod provider;
+pub mod status;
 pub mod token_sink;
 mod unix_millis;
 mod wiped;

@@ -128,7 +128,7 @@ async function checkLeaks({ log, admin }) {
       texts[page] = await answer.text();
     }
     // So that a search in the wrong text isn't taken for a clean one.
-    assert.match(texts.metrics, /^portcullis_model_requests_total\{.*provider="anthropic".*\} [1-9]/m);
+    assert.ok(/^portcullis_model_requests_total\{.*provider="anthropic".*\} [1-9]/m.test(texts.metrics), "no request is counted");
     assert.ok(texts.log.includes("anthropic"), "the log tells nothing of the provider");
     for (const [name, canary] of Object.entries(canaries)) {
       const secret = canary.replace(/^.*canary-/, "");
