@@ -13,7 +13,7 @@ import { until } from "../openclaw/parts/process.mjs";
 import { Report } from "../openclaw/parts/report.mjs";
 import { Comparison, eventsOf, requests, wireOf } from "./compare.mjs";
 
-const tools = path.join(process.env.PORTCULLIS_TOOLS ?? path.join(import.meta.dirname, "../../.tools"), "sdk/");
+const tools = path.resolve(process.env.PORTCULLIS_TOOLS ?? path.join(import.meta.dirname, "../../.tools"), "sdk");
 const installed = async (name) => {
   const require = createRequire(path.join(tools, "package.json"));
   return (await import(pathToFileURL(require.resolve(name)))).default;
