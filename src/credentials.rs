@@ -2,8 +2,10 @@
 //! how long one that hit a limit is left alone.
 
 mod fingerprint;
+pub mod oauth;
 pub mod profile;
 pub mod provider;
+pub mod refresh;
 pub mod token_sink;
 mod unix_millis;
 mod wiped;
