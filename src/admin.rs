@@ -29,12 +29,12 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-pub use guard::AllowedHosts;
 pub use health::{Condition, Health, UpstreamProbe};
 pub use reload::{
     MAX_WAITING, ReloadFailure, ReloadOutcome, ReloadProblem, ReloadQueue, ReloadRequest, Reloaded,
 };
 
+use crate::local_caller::{self, AllowedHosts};
 use crate::snapshot::Token;
 use crate::telemetry::metrics::{self, Metrics};
 use answer::{Answer, Refusal};
@@ -195,10 +195,10 @@ async fn respond(
     local: IpAddr,
     reloads: &AtomicBool,
 ) -> Result<Answer, Refusal> {
-    guard::refuse_web_pages(request.headers())?;
+    local_caller::refuse_web_pages(request.headers())?;
     let route = Route::find(request.uri().path(), kind);
     if kind == Kind::Admin {
-        guard::check_host(&request, &state.allowed_hosts, local)?;
+        local_caller::check_host(&request, &state.allowed_hosts, local)?;
         // Before 404 and 405, so that a stranger learns no routes.
         if !matches!(route, Some(Route::Livez | Route::Readyz))
             && let Some(token) = (state.token)()

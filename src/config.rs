@@ -44,10 +44,12 @@ pub use import::{ImportError, Imported, LeftOut, import_openclaw};
 pub use limits::Limits;
 pub use listen::Listen;
 pub use log::{Log, LogLevel};
-pub use models::{ModelProvider, Models};
+pub use models::{Agent, ModelProvider, Models, SharedKeys};
 pub use problem::{InFile, Problem, Warning};
 pub use quantity::ByteSize;
-pub use surface::{ADMIN_TOKEN, Activity, Surface, TLS_KEY, UPSTREAM_CREDENTIAL};
+pub use surface::{
+    ADMIN_TOKEN, Activity, CLIENT_TOKEN, Surface, TLS_KEY, UPSTREAM_CREDENTIAL, agent_token,
+};
 pub use tls::{Tls, TlsKey};
 pub use trusted_proxy::{AllowUsersSource, ScopeRule, TrustedProxy};
 pub use upstream::Upstream;
@@ -79,7 +81,7 @@ pub struct Config {
     pub log: Log,
     /// Where secrets come from.
     pub secrets: Providers,
-    /// The credentials of model providers.
+    /// The back door.
     pub models: Models,
 }
 
@@ -204,7 +206,6 @@ fn read(root: &Section<'_>, walk: &mut Walk<'_>) -> Option<Config> {
         ],
         &[],
     );
-    agents.not_yet(walk, "the back door");
 
     // Secrets first: the other sections refer to their providers.
     let secrets = providers::read(&secrets.section(walk), walk);
@@ -214,11 +215,10 @@ fn read(root: &Section<'_>, walk: &mut Walk<'_>) -> Option<Config> {
     let admin = admin::read(&admin.section(walk), walk, &secrets);
     let limits = limits::read(&limits.section(walk), walk);
     let log = log::read(&log.section(walk), walk);
-    let models = models::read(&models, walk, &secrets);
-    models::read_auth(&auth.section(walk), walk);
+    let models = models::read(&models, &auth, &agents, walk, &secrets);
 
     if let Some(listen) = &listen {
-        check_listeners(listen, &admin, gateway.wants_tls, walk);
+        check_listeners(listen, &admin, models.place, gateway.wants_tls, walk);
     }
     if let (Some(upstream), Some(gateway)) = (&upstream, &gateway.gateway) {
         check_credential(upstream, gateway, root, walk);
@@ -231,11 +231,17 @@ fn read(root: &Section<'_>, walk: &mut Walk<'_>) -> Option<Config> {
         limits,
         log,
         secrets,
-        models,
+        models: models.models,
     })
 }
 
-fn check_listeners(listen: &listen::Read, admin: &admin::Read, tls: bool, walk: &mut Walk<'_>) {
+fn check_listeners(
+    listen: &listen::Read,
+    admin: &admin::Read,
+    models: Option<(std::net::SocketAddr, Place)>,
+    tls: bool,
+    walk: &mut Walk<'_>,
+) {
     let Listen {
         addresses,
         redirect_http,
@@ -260,6 +266,7 @@ fn check_listeners(listen: &listen::Read, admin: &admin::Read, tls: bool, walk: 
         }
     }
     listeners.extend(admin.places.iter().cloned());
+    listeners.extend(models);
     listen::refuse_clashes(&listeners, walk);
 }
 

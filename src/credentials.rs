@@ -1,8 +1,10 @@
 //! The credentials of model providers: key pools and profiles, which one is next, and
 //! how long one that hit a limit is left alone.
 
+mod cooldown;
 mod fingerprint;
 pub mod oauth;
+pub mod pool;
 pub mod profile;
 pub mod provider;
 pub mod refresh;
@@ -11,6 +13,7 @@ mod unix_millis;
 mod wiped;
 pub mod words;
 
+pub use cooldown::Cooldown;
 pub use fingerprint::fingerprint;
 pub use profile::{Entry, Held, Login, OAuthTokens, Profile, ProfileId};
 pub use provider::{Dialect, KnownProvider, OAuthSettings};

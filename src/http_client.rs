@@ -9,8 +9,9 @@ use crate::transport::Transport;
 use crate::upstream::{ConnectError, Target, Upstream, UpstreamConfig, UpstreamTls};
 use bytes::Bytes;
 use http::{Request, Response, Uri, header};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -21,18 +22,32 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::timeout;
-use tower_service::Service;
+use tower_service::Service as Connects;
 
-type BoxError = Box<dyn Error + Send + Sync>;
+/// An error of whatever kind.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+/// The body of a request: bytes that are there, or a stream.
+pub type OutgoingBody = UnsyncBoxBody<Bytes, BoxError>;
 
 /// How long a connection is kept for the next call.
 const IDLE: Duration = Duration::from_secs(30);
 
 /// Calls one service.
-#[derive(Debug, Clone)]
-pub struct HttpClient<B> {
-    inner: Client<Connector, B>,
-    base: BaseUrl,
+#[derive(Debug)]
+pub struct HttpClient {
+    inner: Client<Connector, OutgoingBody>,
+    made_for: Service,
+}
+
+/// A service, and how to connect to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Where it is.
+    pub base: BaseUrl,
+    /// Who may vouch for it.
+    pub trust: UpstreamTrust,
+    /// Name resolution, connect and TLS handshake together.
+    pub connect_timeout: Duration,
 }
 
 /// Why a call has no answer.
@@ -49,23 +64,18 @@ pub enum CallError {
     TimedOut(Duration),
 }
 
-impl<B> HttpClient<B>
-where
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
-    /// A client for the service at `base`, vouched for by `trust`; `origin` says in
-    /// errors where that came from.
+impl HttpClient {
+    /// A client for `service`; `origin` says in errors where its authorities came from.
     ///
     /// # Errors
     /// [`TlsError`] where an authority is malformed, or the host no name that a
     /// certificate could bear.
-    pub fn new(
-        base: &BaseUrl,
-        trust: UpstreamTrust,
-        origin: &str,
-        connect_timeout: Duration,
-    ) -> Result<Self, TlsError> {
+    pub fn new(service: Service, origin: &str) -> Result<Self, TlsError> {
+        let Service {
+            base,
+            trust,
+            connect_timeout,
+        } = &service;
         let port = base.port();
         let (target, name) = match base.host() {
             BaseHost::Ip(ip) => (Target::Address(SocketAddr::new(ip, port)), ip.to_string()),
@@ -79,9 +89,9 @@ where
         };
         let tls = match base.is_tls() {
             true => Some(UpstreamTls {
-                config: tls::client_config(&trust, origin)?,
+                config: tls::client_config(trust, origin)?,
                 name: tls::server_name(&name)?,
-                trust,
+                trust: trust.clone(),
             }),
             false => None,
         };
@@ -89,7 +99,7 @@ where
             target,
             tls,
             idle_timeout: Duration::ZERO,
-            connect_timeout,
+            connect_timeout: *connect_timeout,
         });
         let inner = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
@@ -99,14 +109,14 @@ where
             .build(Connector(Arc::new(upstream)));
         Ok(Self {
             inner,
-            base: base.clone(),
+            made_for: service,
         })
     }
 
-    /// The service.
+    /// The service that it calls.
     #[must_use]
-    pub fn base(&self) -> &BaseUrl {
-        &self.base
+    pub fn service(&self) -> &Service {
+        &self.made_for
     }
 
     /// Sends `request`, whose URI is a path and query, and gives back the answer as
@@ -115,9 +125,13 @@ where
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn send(&self, mut request: Request<B>) -> Result<Response<Incoming>, CallError> {
-        let scheme = if self.base.is_tls() { "https" } else { "http" };
-        let authority = self.base.authority();
+    pub async fn send(
+        &self,
+        mut request: Request<OutgoingBody>,
+    ) -> Result<Response<Incoming>, CallError> {
+        let base = &self.made_for.base;
+        let scheme = if base.is_tls() { "https" } else { "http" };
+        let authority = base.authority();
         let path = request.uri().path_and_query().cloned();
         let uri = Uri::builder().scheme(scheme).authority(authority.as_str());
         let uri = match path {
@@ -147,8 +161,13 @@ pub async fn call_once(
 ) -> Result<Response<Vec<u8>>, CallError> {
     let (deadline, max_bytes) = limit;
     let unconnected = |error: TlsError| CallError::Unconnected(error.into());
-    let client = HttpClient::new(url, trust, "authorities", deadline).map_err(unconnected)?;
-    let request = request.map(|body| Full::new(Bytes::from(body)));
+    let service = Service {
+        base: url.clone(),
+        trust,
+        connect_timeout: deadline,
+    };
+    let client = HttpClient::new(service, "authorities").map_err(unconnected)?;
+    let request = request.map(|body| whole(Bytes::from(body)));
     let exchange = async {
         let (head, body) = client.send(request).await?.into_parts();
         let body = Limited::new(body, max_bytes).collect().await;
@@ -158,6 +177,12 @@ pub async fn call_once(
     timeout(deadline, exchange)
         .await
         .unwrap_or(Err(CallError::TimedOut(deadline)))
+}
+
+/// A body that is there already.
+#[must_use]
+pub fn whole(bytes: Bytes) -> OutgoingBody {
+    UnsyncBoxBody::new(Full::new(bytes).map_err(|never| match never {}))
 }
 
 impl From<ClientError> for CallError {
@@ -176,7 +201,7 @@ impl From<ClientError> for CallError {
 #[derive(Debug, Clone)]
 struct Connector(Arc<Upstream>);
 
-impl Service<Uri> for Connector {
+impl Connects<Uri> for Connector {
     type Response = TokioIo<Transport>;
     type Error = ConnectError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;

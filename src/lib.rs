@@ -12,7 +12,7 @@
 //! | 3 | [`snapshot`]: all that a reload replaces; [`doctor`]: what is wrong around a config |
 //! | 2 | [`config`], [`upstream`], [`http_client`] |
 //! | 1 | [`forwarded`], [`credentials`], [`local_caller`], [`http1`], [`tls`], [`telemetry`] |
-//! | 0 | [`policy`], [`secrets`], [`authority`], [`base_url`], [`transport`], [`drain`], [`html`], [`regular_file`] |
+//! | 0 | [`policy`], [`secrets`], [`authority`], [`base_url`], [`transport`], [`drain`], [`html`], [`regular_file`], [`request_id`] |
 
 pub mod admin;
 pub mod authority;
@@ -33,6 +33,7 @@ pub mod local_caller;
 pub mod policy;
 pub mod proxy;
 pub mod regular_file;
+pub mod request_id;
 pub mod secrets;
 pub mod server;
 pub mod snapshot;

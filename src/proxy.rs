@@ -21,12 +21,11 @@ mod http2_stream;
 mod inbound;
 mod record;
 mod request_body;
-mod request_id;
 pub mod respond;
 mod response;
 mod websocket;
 
-pub use request_id::RequestId;
+use crate::request_id::RequestId;
 
 use crate::drain::Drain;
 use crate::forwarded::Scheme;

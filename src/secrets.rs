@@ -7,6 +7,7 @@
 
 mod buffer;
 mod document;
+pub mod dot_env;
 pub mod env;
 mod error;
 mod exec;
@@ -33,8 +34,25 @@ pub use reference::{
 pub use resolve::Resolved;
 pub use value::SecretValue;
 
-/// How secret providers read the environment: a name in, its value out.
-pub type Environment<'a> = &'a (dyn Fn(&str) -> Option<OsString> + Sync);
+/// Named values: the process' environment, a file of them, or a function.
+pub trait Variables: Sync {
+    /// The value of `name`.
+    fn value(&self, name: &str) -> Option<OsString>;
+
+    /// The names that there are, as far as that can be told.
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl<F: Fn(&str) -> Option<OsString> + Sync> Variables for F {
+    fn value(&self, name: &str) -> Option<OsString> {
+        self(name)
+    }
+}
+
+/// What secret providers read the environment by.
+pub type Environment<'a> = &'a dyn Variables;
 
 /// What stands at the gateway, and in what it prints, where a secret was taken out.
 const PLACEHOLDERS: [&str; 10] = [

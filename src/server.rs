@@ -12,12 +12,11 @@ mod status;
 pub use process::seal;
 pub use signals::{StopSignals, dismissed, stop_signals};
 
-use crate::admin::{
-    self, AdminState, AllowedHosts, Condition, Health, Kind, ReloadRequest, UpstreamProbe,
-};
+use crate::admin::{self, AdminState, Condition, Health, Kind, ReloadRequest, UpstreamProbe};
 use crate::config::Config;
 use crate::drain::DrainControl;
 use crate::listener::{self, Shared};
+use crate::local_caller::AllowedHosts;
 use crate::policy::Code;
 use crate::proxy::FrontDoor;
 use crate::secrets::Environment;

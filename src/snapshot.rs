@@ -1,5 +1,6 @@
 //! All that a request is decided and served by, built as a whole or not at all.
 
+mod back_door;
 mod error;
 mod front_tls;
 mod gateway;
@@ -8,6 +9,7 @@ mod terms;
 mod token;
 mod watched;
 
+pub use back_door::{AgentCaller, BackDoor, Login, Provider, ReadyKey};
 pub use error::BuildError;
 pub use secrets::{IGNORED_INACTIVE, SecretProblem, SecretState, Secrets, State};
 pub use terms::Terms;
@@ -63,6 +65,8 @@ pub struct Snapshot {
     pub access_log: bool,
     /// What the admin listener asks for.
     pub admin_token: Option<Token>,
+    /// What model calls are served by; none: the back door is off.
+    pub back_door: Option<Arc<BackDoor>>,
     /// Each secret's state, without its value.
     pub secrets: Vec<SecretState>,
     /// Whether the system keeps every secret out of swap.
@@ -106,6 +110,13 @@ impl Snapshot {
         let tls = tls.and_then(|tls| front_tls::build(tls, &secrets, &mut errors));
         let rules = keep(Rules::build(config, credential), &mut errors);
         let upstream = keep(gateway::build(config), &mut errors);
+        let back_door = back_door::build(
+            config,
+            &secrets,
+            environment,
+            previous.and_then(|previous| previous.back_door.as_deref()),
+            &mut errors,
+        );
         let secrets_locked = secrets.are_locked();
         let (unresolved, states) = secrets.into_parts();
         errors.splice(0..0, unresolved);
@@ -138,6 +149,7 @@ impl Snapshot {
                     limits: config.limits.clone(),
                     access_log: config.log.access == AccessLog::On,
                     admin_token,
+                    back_door: back_door.map(Arc::new),
                     secrets: states,
                     secrets_locked,
                 })
@@ -181,12 +193,20 @@ pub fn unfit_secrets(config: &Config, secrets: &Secrets) -> Vec<BuildError> {
     {
         keep(key, &mut errors);
     }
+    back_door::build(config, secrets, &no_variables, None, &mut errors);
     errors
+}
+
+fn no_variables(_: &str) -> Option<std::ffi::OsString> {
+    None
 }
 
 fn admin_token(secrets: &Secrets) -> Result<Option<Token>, BuildError> {
     let token = secrets.value(ADMIN_TOKEN).cloned().map(Token::new);
-    token.transpose().map_err(BuildError::Token)
+    token.transpose().map_err(|source| BuildError::Token {
+        key: ADMIN_TOKEN.to_owned(),
+        source,
+    })
 }
 
 /// None where none is configured, or where its secret was not to be had.
@@ -199,7 +219,7 @@ fn credential(config: &Config, secrets: &Secrets) -> Result<Option<Credential>, 
         .format
         .apply(secret)
         .map_err(|source| BuildError::Unsendable {
-            key: UPSTREAM_CREDENTIAL,
+            key: UPSTREAM_CREDENTIAL.to_owned(),
             source,
         })?;
     Ok(Some(Credential {

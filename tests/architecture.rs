@@ -21,6 +21,7 @@ const FLOORS: [&[&str]; 7] = [
         "drain",
         "html",
         "regular_file",
+        "request_id",
     ],
     &[
         "forwarded",

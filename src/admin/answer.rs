@@ -1,10 +1,5 @@
 //! What the admin listener answers, refusals in the shape of all our errors.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
@@ -13,6 +8,9 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
+
+use crate::local_caller::CallerProblem;
+use crate::request_id::RequestId;
 
 /// An answer that is ready to go out.
 pub(super) struct Answer {
@@ -32,7 +30,7 @@ impl Answer {
             content_type: "application/json",
             body: body.to_string(),
             extra: HeaderMap::new(),
-            request_id: named.unwrap_or_else(next_request_id),
+            request_id: named.unwrap_or_else(request_id),
         }
     }
 
@@ -43,7 +41,7 @@ impl Answer {
             content_type,
             body,
             extra: HeaderMap::new(),
-            request_id: next_request_id(),
+            request_id: request_id(),
         }
     }
 
@@ -76,10 +74,8 @@ impl Answer {
 pub(super) enum Refusal {
     /// The request is malformed in a way that `message` names.
     BadRequest { message: &'static str },
-    /// The `Host` is not one that this listener answers to.
-    HostNotAllowed,
-    /// A web page made this request.
-    WebPage,
+    /// The caller is none that a listener for programs answers.
+    Caller(CallerProblem),
     /// No bearer token, or another one.
     Unauthorized,
     /// No such route.
@@ -98,11 +94,22 @@ pub(super) enum Refusal {
     Overloaded,
 }
 
+impl From<CallerProblem> for Refusal {
+    fn from(problem: CallerProblem) -> Self {
+        Self::Caller(problem)
+    }
+}
+
 impl Refusal {
     pub(super) fn status(self) -> StatusCode {
         match self {
-            Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
-            Self::HostNotAllowed | Self::WebPage => StatusCode::FORBIDDEN,
+            Self::BadRequest { .. }
+            | Self::Caller(CallerProblem::AbsoluteTarget | CallerProblem::NotOneHost) => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::Caller(CallerProblem::HostNotAllowed | CallerProblem::WebPage) => {
+                StatusCode::FORBIDDEN
+            }
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
@@ -116,8 +123,7 @@ impl Refusal {
     pub(super) fn code(self) -> &'static str {
         match self {
             Self::BadRequest { .. } => "bad_request",
-            Self::HostNotAllowed => "host_not_allowed",
-            Self::WebPage => "cross_site_request",
+            Self::Caller(problem) => problem.code(),
             Self::Unauthorized => "admin_unauthorized",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
@@ -131,12 +137,13 @@ impl Refusal {
 
     fn kind(self) -> &'static str {
         match self {
-            Self::HostNotAllowed | Self::WebPage => "forbidden",
+            Self::Caller(CallerProblem::HostNotAllowed | CallerProblem::WebPage) => "forbidden",
             Self::Unauthorized => "unauthorized",
             Self::ReloadNotSupported => "not_supported",
             Self::Draining | Self::Overloaded => "unavailable",
             Self::ReloadFailed
             | Self::BadRequest { .. }
+            | Self::Caller(_)
             | Self::NotFound
             | Self::MethodNotAllowed { .. }
             | Self::RequestTooLarge => "invalid_request",
@@ -146,12 +153,7 @@ impl Refusal {
     fn message(self) -> &'static str {
         match self {
             Self::BadRequest { message } => message,
-            Self::HostNotAllowed => {
-                "this listener answers only to localhost, a loopback address, or its own address in the Host header"
-            }
-            Self::WebPage => {
-                "requests made by web pages are refused: Origin or a cross-site Sec-Fetch-Site came with it"
-            }
+            Self::Caller(problem) => problem.message(),
             Self::Unauthorized => {
                 "expected the configured admin token as `Authorization: Bearer TOKEN`"
             }
@@ -174,7 +176,7 @@ impl Refusal {
             "type": self.kind(),
             "code": self.code(),
             "reason": self.code(),
-            "requestId": next_request_id(),
+            "requestId": request_id(),
         }})
     }
 
@@ -199,10 +201,6 @@ impl Refusal {
     }
 }
 
-/// An id that differs in every answer and every process.
-fn next_request_id() -> String {
-    static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("{:016x}", SEED.hash_one(number))
+fn request_id() -> String {
+    RequestId::generate().as_str().to_owned()
 }

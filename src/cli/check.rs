@@ -52,7 +52,7 @@ fn check(arguments: &Arguments) -> ExitCode {
 
 /// Everything that the start would do, short of listening.
 fn resolve(loaded: &Loaded) -> Vec<BuildError> {
-    match Snapshot::build(&loaded.config, &env::process, None) {
+    match Snapshot::build(&loaded.config, &env::Process, None) {
         Ok(_) => Vec::new(),
         Err(errors) => errors,
     }

@@ -113,7 +113,7 @@ fn origin(config: Config) -> Origin {
     Origin {
         config,
         path: None,
-        environment: &env::process,
+        environment: &env::Process,
         commit: COMMIT,
     }
 }

@@ -61,7 +61,7 @@ fn serve(config: Config, path: PathBuf) -> ExitCode {
     let origin = Origin {
         config,
         path: Some(path),
-        environment: &env::process,
+        environment: &env::Process,
         commit: COMMIT,
     };
     let outcome = server::runtime().and_then(|runtime| {

@@ -51,6 +51,9 @@ impl Config {
                 config.upstream.ca_file.is_some()
             }),
             ("admin.token", |config| config.admin.token.is_some()),
+            ("models.clientToken", |config| {
+                config.models.client_token.is_some()
+            }),
         ];
         let refused = protections
             .into_iter()
@@ -70,6 +73,7 @@ impl Config {
                 "admin.probeAddress",
                 started.admin.probe_address != next.admin.probe_address,
             ),
+            ("models.listen", started.models.listen != next.models.listen),
             (
                 "limits.maxConnections",
                 started.limits.max_connections != next.limits.max_connections,

@@ -30,7 +30,7 @@ pub struct CredentialFormat {
 const PLACE: &str = "{secret}";
 
 impl CredentialFormat {
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let Some((before, after)) = text.split_once(PLACE) else {
             return Err(String::new());
         };
@@ -47,7 +47,7 @@ impl CredentialFormat {
         }
     }
 
-    fn default_for(header: &FieldName) -> Self {
+    pub(super) fn default_for(header: &FieldName) -> Self {
         let before = if header.as_str() == "authorization" {
             "Bearer "
         } else {

@@ -1,48 +1,97 @@
-//! `[models]` and `[auth]`: the credentials of model providers.
+//! `[models]`, `[agents]` and `[auth]`: the back door.
+
+mod agents;
+mod provider;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+pub use agents::{Agent, SharedKeys};
+pub use provider::ModelProvider;
 
 use super::entry::Entry;
+use super::listen::read_address;
+use super::quantity::ByteSize;
 use super::secret;
 use super::section::Section;
 use super::shape::Shape;
-use super::walk::Walk;
+use super::walk::{Place, Walk};
+use crate::authority::Authority;
+use crate::credentials::provider::KNOWN;
 use crate::secrets::{Providers, SecretInput};
 
-/// The credentials of model providers. Nothing uses them while the back door is
-/// off.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Models {
-    /// What callers of the back door must show.
-    pub client_token: Option<SecretInput>,
-    /// The providers by name.
-    pub providers: BTreeMap<String, ModelProvider>,
-}
-
-/// A model provider's credentials.
+/// The back door: where model calls come in, and the credentials that they leave
+/// with. Nothing uses the credentials while the back door is off.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModelProvider {
-    /// Default true.
-    pub enabled: bool,
-    /// The only key (`apiKey`).
-    pub api_key: Option<SecretInput>,
-    /// Further keys (`apiKeys`), in the order of the config.
-    pub api_keys: Vec<SecretInput>,
+pub struct Models {
+    /// Where callers connect to; none: the back door is off. Off loopback only
+    /// together with `client_token`.
+    pub listen: Option<SocketAddr>,
+    /// Names that callers may use in `Host`, beside loopback and own addresses, in
+    /// lower case.
+    pub allowed_hosts: Vec<String>,
+    /// The folder of profiles; none: there are no profiles.
+    pub state_dir: Option<PathBuf>,
+    /// What callers must show; none: whoever is on loopback may call.
+    pub client_token: Option<SecretInput>,
+    /// The longest request that is kept, to be sent again with another credential.
+    /// Default 32 MiB.
+    pub max_replay_bytes: ByteSize,
+    /// A file of `NAME=VALUE` lines with further keys.
+    pub env_file: Option<PathBuf>,
+    /// Every provider by name: those of the config, and the known ones beside them.
+    pub providers: BTreeMap<String, ModelProvider>,
+    /// The order of profiles for each provider, by their ids.
+    pub order: BTreeMap<String, Vec<String>>,
+    /// Callers with credentials of their own, by name.
+    pub agents: BTreeMap<String, Agent>,
 }
 
-const NOT_SERVED: &str =
-    "the back door is not served yet: what stands here is checked, and neither resolved nor used";
-const BASE_URL: &str = "https://HOST[:PORT][/PATH], or http://";
+/// `[models]` with the place of its address.
+pub(super) struct Read {
+    pub(super) models: Models,
+    pub(super) place: Option<(SocketAddr, Place)>,
+}
 
-/// Reads `[models]`.
-pub(super) fn read(entry: &Entry<'_>, walk: &mut Walk<'_>, providers: &Providers) -> Models {
-    if entry.is_present() {
-        walk.warn(entry.place(), NOT_SERVED);
+const OFF: &str = "the back door is off (there is no `models.listen`): what stands here is checked, and neither \
+                   resolved nor used";
+const MAX_REPLAY: ByteSize = ByteSize::mib(32);
+const MOST_REPLAY: ByteSize = ByteSize::mib(1024);
+const NAME: &str = "1 to 64 of letters, digits, `.`, `_` and `-`, not beginning with `.`";
+
+impl Default for Models {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            allowed_hosts: Vec::new(),
+            state_dir: None,
+            client_token: None,
+            max_replay_bytes: MAX_REPLAY,
+            env_file: None,
+            providers: KNOWN
+                .iter()
+                .map(|known| (known.name.to_owned(), ModelProvider::known(known)))
+                .collect(),
+            order: BTreeMap::new(),
+            agents: BTreeMap::new(),
+        }
     }
+}
+
+/// Reads `[models]`, `[auth]` and `[agents]`.
+pub(super) fn read(
+    entry: &Entry<'_>,
+    auth: &Entry<'_>,
+    agents: &Entry<'_>,
+    walk: &mut Walk<'_>,
+    providers: &Providers,
+) -> Read {
     let [
-        listen,
+        listen_entry,
+        allowed_hosts,
         state_dir,
-        client_token,
+        token_entry,
         max_replay_bytes,
         env_file,
         models,
@@ -50,6 +99,7 @@ pub(super) fn read(entry: &Entry<'_>, walk: &mut Walk<'_>, providers: &Providers
         walk,
         [
             "listen",
+            "allowedHosts",
             "stateDir",
             "clientToken",
             "maxReplayBytes",
@@ -58,93 +108,108 @@ pub(super) fn read(entry: &Entry<'_>, walk: &mut Walk<'_>, providers: &Providers
         ],
         &["mode"],
     );
-    for entry in [listen, state_dir, max_replay_bytes, env_file] {
-        entry.not_yet(walk, "the back door");
+    let listen = read_address(&listen_entry, walk);
+    if !listen_entry.is_present() {
+        for section in [entry, auth, agents] {
+            if section.is_present() {
+                walk.warn(section.place(), OFF);
+            }
+        }
     }
-    let client_token = secret::read(&client_token, walk, providers);
-    let mut listed = BTreeMap::new();
+    if let Some(address) = listen
+        && !address.ip().to_canonical().is_loopback()
+        && !token_entry.is_present()
+    {
+        walk.refuse(
+            listen_entry.place(),
+            format!(
+                "got `{address}` without a token, expected `models.clientToken` too, or a loopback address"
+            ),
+        );
+    }
+    let mut read = Models {
+        listen,
+        allowed_hosts: read_hosts(&allowed_hosts, walk),
+        state_dir: state_dir.path(walk),
+        client_token: secret::read(&token_entry, walk, providers),
+        max_replay_bytes: max_replay_bytes
+            .size(walk, ByteSize(0)..=MOST_REPLAY)
+            .unwrap_or(MAX_REPLAY),
+        env_file: env_file.path(walk),
+        ..Models::default()
+    };
     for (name, provider) in models.section(walk).members(walk) {
-        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if name.is_empty() || name.len() > 64 || !name.bytes().all(is_name) {
-            walk.refuse(
-                provider.place(),
-                "got another name, expected 1 to 64 of letters, digits, `.`, `_` and `-`",
-            );
-        }
-        let provider = read_provider(&provider.section(walk), walk, providers);
-        listed.insert(name, provider);
+        check_name(&name, &provider, walk);
+        let provider = provider::read(&name, &provider.section(walk), walk, providers);
+        read.providers
+            .extend(provider.map(|provider| (name, provider)));
     }
-    Models {
-        client_token,
-        providers: listed,
-    }
-}
-
-fn read_provider(
-    section: &Section<'_>,
-    walk: &mut Walk<'_>,
-    providers: &Providers,
-) -> ModelProvider {
-    let [
-        enabled,
-        base_url,
-        api,
-        api_key,
-        api_keys,
-        auth_header,
-        auth_format,
-    ] = section.fields(
+    read.order = read_order(&auth.section(walk), walk);
+    read.agents = agents::read(
+        &agents.section(walk),
         walk,
-        [
-            "enabled",
-            "baseUrl",
-            "api",
-            "apiKey",
-            "apiKeys",
-            "authHeader",
-            "authFormat",
-        ],
-        &["models"],
+        providers,
+        read.state_dir.as_deref(),
     );
-    base_url.parse(walk, Shape::Hidden, BASE_URL, |text| {
-        let rest = ["https://", "http://"]
-            .iter()
-            .find_map(|scheme| text.strip_prefix(scheme));
-        match rest {
-            Some(rest) if !rest.is_empty() && !rest.contains(['@', ' ', '?', '#']) => Ok(()),
-            _ => Err(String::new()),
-        }
-    });
-    for word in [api, auth_header, auth_format] {
-        word.text(walk, Shape::Hidden, "a string");
+    if !read.agents.is_empty() && listen.is_some() && !token_entry.is_present() {
+        walk.refuse(
+            agents.place(),
+            "got agents without `models.clientToken`, expected it too: without it whoever is on \
+             loopback has the credentials beside theirs",
+        );
     }
-    let expected = "an array of secrets";
-    let keys = api_keys.items(walk, expected).unwrap_or_default();
-    ModelProvider {
-        enabled: enabled.boolean(walk).unwrap_or(true),
-        api_key: secret::read(&api_key, walk, providers),
-        api_keys: keys
-            .iter()
-            .filter_map(|key| secret::read(key, walk, providers))
-            .collect(),
+    Read {
+        place: listen.map(|address| (address, listen_entry.place().clone())),
+        models: read,
     }
 }
 
-/// Reads `[auth]`: the order of profiles for each provider, for its form alone.
-pub(super) fn read_auth(section: &Section<'_>, walk: &mut Walk<'_>) {
-    if section.is_present() {
-        walk.warn(section.place(), NOT_SERVED);
+fn check_name(name: &str, entry: &Entry<'_>, walk: &mut Walk<'_>) {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.bytes().all(is_legal) {
+        walk.refuse(entry.place(), format!("got another name, expected {NAME}"));
     }
+}
+
+fn read_hosts(entry: &Entry<'_>, walk: &mut Walk<'_>) -> Vec<String> {
+    let expected = "a host's name without port";
+    let items = entry
+        .items(walk, "an array of hosts' names")
+        .unwrap_or_default();
+    let hosts = items.iter().filter_map(|item| {
+        item.parse(walk, Shape::Hidden, expected, |text| {
+            Authority::parse(text.as_bytes())
+                .filter(|authority| authority.port().is_none())
+                .map(|authority| authority.host().to_ascii_lowercase())
+                .ok_or_else(String::new)
+        })
+    });
+    hosts.collect()
+}
+
+/// Reads `[auth]`: the order of profiles for each provider.
+fn read_order(section: &Section<'_>, walk: &mut Walk<'_>) -> BTreeMap<String, Vec<String>> {
     let [order] = section.fields(walk, ["order"], &["profiles"]);
     let expected = "an array of profiles' ids such as `anthropic:work`";
-    for (_, profiles) in order.section(walk).members(walk) {
+    let mut read = BTreeMap::new();
+    for (provider, profiles) in order.section(walk).members(walk) {
         walk.note(profiles.place());
+        let mut ids = Vec::new();
         for profile in profiles.items(walk, expected).unwrap_or_default() {
-            profile.text(
+            let id = profile.parse(
                 walk,
                 Shape::Hidden,
                 "a profile's id such as `anthropic:work`",
+                |text| match text.split_once(':') {
+                    Some((provider, name)) if !provider.is_empty() && !name.is_empty() => {
+                        Ok(text.to_owned())
+                    }
+                    _ => Err(String::new()),
+                },
             );
+            ids.extend(id);
         }
+        read.insert(provider, ids);
     }
+    read
 }

@@ -30,6 +30,8 @@ pub const UPSTREAM_CREDENTIAL: &str = "upstream.credential.value";
 pub const ADMIN_TOKEN: &str = "admin.token";
 /// The key of the listener's private key.
 pub const TLS_KEY: &str = "gateway.tls.key";
+/// The key of the back door's token.
+pub const CLIENT_TOKEN: &str = "models.clientToken";
 
 const NO_TLS: &str = "gateway.tls is off";
 const NO_BACK_DOOR: &str = "the back door is off (models.listen)";
@@ -56,6 +58,10 @@ impl Config {
             Some(TlsKey::Inline(input)) => Some(input),
             Some(TlsKey::File(_)) | None => None,
         };
+        let back_door = match self.models.listen {
+            Some(_) => Activity::Active,
+            None => Activity::Inactive(NO_BACK_DOOR),
+        };
         let single = [
             (UPSTREAM_CREDENTIAL, credential, Activity::Active),
             (ADMIN_TOKEN, self.admin.token.as_ref(), Activity::Active),
@@ -65,11 +71,7 @@ impl Config {
                 self.gateway.idle_tls_key.as_ref(),
                 Activity::Inactive(NO_TLS),
             ),
-            (
-                "models.clientToken",
-                self.models.client_token.as_ref(),
-                Activity::Inactive(NO_BACK_DOOR),
-            ),
+            (CLIENT_TOKEN, self.models.client_token.as_ref(), back_door),
         ];
         let single = single.into_iter().filter_map(|(key, input, activity)| {
             Some(Surface {
@@ -79,25 +81,47 @@ impl Config {
             })
         });
         let models = self.models.providers.iter();
+        let agents = self.models.agents.iter().map(|(name, agent)| Surface {
+            key: agent_token(name),
+            input: &agent.client_token,
+            activity: back_door,
+        });
         single
-            .chain(models.flat_map(|(name, provider)| provider.surfaces(name)))
+            .chain(models.flat_map(|(name, provider)| provider.surfaces(name, back_door)))
+            .chain(agents)
             .collect()
     }
 }
 
+/// The key of an agent's token.
+#[must_use]
+pub fn agent_token(name: &str) -> String {
+    format!("agents.{name}.clientToken")
+}
+
 impl ModelProvider {
-    fn surfaces<'a>(&'a self, name: &str) -> Vec<Surface<'a>> {
-        let activity = Activity::Inactive(if self.enabled { NO_BACK_DOOR } else { DISABLED });
-        let surface = |key: String, input| Surface {
-            key: format!("models.providers.{name}.{key}"),
-            input,
-            activity,
-        };
+    /// The config keys of its pool, in the pool's order.
+    pub fn key_surfaces(&self, name: &str) -> impl Iterator<Item = (String, &SecretInput)> {
         let only = self.api_key.iter().map(|key| ("apiKey".to_owned(), key));
         let further = self.api_keys.iter().enumerate();
         let further = further.map(|(index, key)| (format!("apiKeys[{index}]"), key));
         only.chain(further)
-            .map(|(key, input)| surface(key, input))
-            .collect()
+            .map(move |(key, input)| (format!("models.providers.{name}.{key}"), input))
+    }
+
+    fn surfaces<'a>(
+        &'a self,
+        name: &'a str,
+        back_door: Activity,
+    ) -> impl Iterator<Item = Surface<'a>> {
+        let activity = match self.enabled {
+            true => back_door,
+            false => Activity::Inactive(DISABLED),
+        };
+        self.key_surfaces(name).map(move |(key, input)| Surface {
+            key,
+            input,
+            activity,
+        })
     }
 }

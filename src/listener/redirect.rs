@@ -5,7 +5,7 @@ use crate::authority::Authority;
 use crate::drain::Drain;
 use crate::http1::request::{FieldList, parse};
 use crate::http1::scan::HeadScanner;
-use crate::proxy::RequestId;
+use crate::request_id::RequestId;
 use pingora_timeout::timeout;
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,7 +2,6 @@
 //! answered by us. All of it between two awaits, for it borrows the head.
 
 use super::record::{Record, Who};
-use super::request_id::RequestId;
 use super::respond::{self, Answer, Problem, Refusal};
 use super::response::AnswerFields;
 use super::{ConnectionFacts, FrontDoor};
@@ -11,6 +10,7 @@ use crate::http1::body::Framing;
 use crate::http1::request::HeadError;
 use crate::http1::response::RequestKind;
 use crate::policy::{Code, Denial, Field, Identity, Permit, Request, Standing, Upgrade};
+use crate::request_id::RequestId;
 use crate::snapshot::Snapshot;
 use crate::telemetry::metrics::Outcome;
 use bytes::Bytes;

@@ -2,9 +2,9 @@
 
 use super::admission::RequestView;
 use super::forward::Served;
-use super::request_id::RequestId;
 use super::{ConnectionFacts, FrontDoor};
 use crate::policy::Upgrade;
+use crate::request_id::RequestId;
 use crate::snapshot::Snapshot;
 use crate::telemetry::logging::{Access, access};
 use crate::telemetry::metrics::Outcome;

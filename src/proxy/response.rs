@@ -19,7 +19,7 @@ use tokio::io::{AsyncWriteExt, WriteHalf};
 /// What every answer of a request carries, whoever made it.
 #[derive(Debug, Clone)]
 pub(super) struct AnswerFields {
-    pub(super) request_id: super::request_id::RequestId,
+    pub(super) request_id: crate::request_id::RequestId,
     /// `Strict-Transport-Security`, where this answer has it.
     pub(super) hsts: Option<Bytes>,
 }

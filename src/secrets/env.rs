@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use super::{
-    EnvName, Environment, ProviderName, SecretError, SecretId, SecretRef, SecretValue,
+    EnvName, Environment, ProviderName, SecretError, SecretId, SecretRef, SecretValue, Variables,
     is_placeholder, trim,
 };
 
@@ -45,7 +45,7 @@ impl EnvProvider {
             });
         }
         let missing = || SecretError::Unset { name: name.clone() };
-        let raw = environment(name.as_str()).ok_or_else(missing)?;
+        let raw = environment.value(name.as_str()).ok_or_else(missing)?;
         let value = SecretValue::new(
             raw.into_string()
                 .map_err(|_| SecretError::Undecodable { name: name.clone() })?,
@@ -66,9 +66,18 @@ impl EnvProvider {
 }
 
 /// The environment of this process, as an [`Environment`].
-#[must_use]
-pub fn process(name: &str) -> Option<OsString> {
-    std::env::var_os(name)
+#[derive(Debug, Clone, Copy)]
+pub struct Process;
+
+impl Variables for Process {
+    fn value(&self, name: &str) -> Option<OsString> {
+        std::env::var_os(name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let names = std::env::vars_os().map(|(name, _)| name.into_string());
+        names.filter_map(Result::ok).collect()
+    }
 }
 
 #[cfg(test)]

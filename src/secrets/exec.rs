@@ -142,7 +142,7 @@ impl ExecProvider {
 
     fn variables(&self, environment: Environment<'_>) -> BTreeMap<OsString, OsString> {
         let passed = self.pass_env.iter().filter_map(|name| {
-            let value = environment(name.as_str())?;
+            let value = environment.value(name.as_str())?;
             Some((name.as_str().into(), value))
         });
         let set = self

@@ -147,7 +147,7 @@ impl FileProvider {
         match self.path.strip_prefix("~") {
             Err(_) => Ok(self.path.clone()),
             Ok(rest) => {
-                let home = environment("HOME").filter(|home| !home.is_empty());
+                let home = environment.value("HOME").filter(|home| !home.is_empty());
                 Ok(Path::new(&home.ok_or(FileError::NoHome)?).join(rest))
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::config::UsersFileError;
 use crate::forwarded::HeaderBytesError;
-use crate::secrets::{SecretError, SecretRef};
+use crate::secrets::{FileError, SecretError, SecretRef};
 use crate::snapshot::TokenError;
 use crate::telemetry::with_causes;
 use crate::tls::TlsError;
@@ -15,7 +15,7 @@ pub enum BuildError {
     #[error("{source}")]
     Tls {
         /// The config key.
-        key: &'static str,
+        key: String,
         /// What is wrong.
         #[source]
         source: TlsError,
@@ -34,15 +34,32 @@ pub enum BuildError {
     /// A secret can't be sent in a header: it holds more than the secret, mostly.
     #[error("the secret can't be sent in a header: {source}")]
     Unsendable {
-        /// The config key.
-        key: &'static str,
+        /// The config key, or the variable's name.
+        key: String,
         /// What is wrong with it.
         #[source]
         source: HeaderBytesError,
     },
-    /// `admin.token` is no token.
+    /// A caller's token is none.
+    #[error("{source}")]
+    Token {
+        /// The config key.
+        key: String,
+        /// What is wrong with it.
+        #[source]
+        source: TokenError,
+    },
+    /// Two callers show the same token.
+    #[error("got the token of `{earlier}`, expected one of its own: it says who calls")]
+    SameToken {
+        /// The config key.
+        key: String,
+        /// Whose token it is already.
+        earlier: String,
+    },
+    /// `models.envFile` can't be used.
     #[error("{0}")]
-    Token(#[source] TokenError),
+    EnvFile(#[source] FileError),
     /// The users file can't be read.
     #[error("{path}: {source}", path = path.display())]
     UnreadableUsers {
@@ -68,9 +85,12 @@ impl BuildError {
     #[must_use]
     pub fn key(&self) -> &str {
         match self {
-            Self::Tls { key, .. } | Self::Unsendable { key, .. } => key,
-            Self::Secret { key, .. } => key,
-            Self::Token(_) => crate::config::ADMIN_TOKEN,
+            Self::Tls { key, .. }
+            | Self::Unsendable { key, .. }
+            | Self::Secret { key, .. }
+            | Self::Token { key, .. }
+            | Self::SameToken { key, .. } => key,
+            Self::EnvFile(_) => "models.envFile",
             Self::UnreadableUsers { .. } | Self::Users { .. } => {
                 "gateway.auth.trustedProxy.allowUsersFile"
             }

@@ -34,7 +34,7 @@ pub(super) fn build(
     let config =
         tls::server_config(identity, configured.min_version, clients.as_ref()).map_err(|source| {
             BuildError::Tls {
-                key: "gateway.tls",
+                key: "gateway.tls".to_owned(),
                 source,
             }
         });
@@ -51,7 +51,7 @@ fn clients(configured: &Tls) -> Result<Option<ClientAuthorities>, BuildError> {
         return Ok(None);
     };
     let certificates = tls::certificates(path).map_err(|source| BuildError::Tls {
-        key: "gateway.tls.clientCaPath",
+        key: "gateway.tls.clientCaPath".to_owned(),
         source,
     })?;
     Ok(Some(ClientAuthorities {
@@ -63,7 +63,7 @@ fn clients(configured: &Tls) -> Result<Option<ClientAuthorities>, BuildError> {
 /// The chain, and when its leaf ends.
 fn chain(configured: &Tls) -> Result<(Vec<CertificateDer<'static>>, i64), BuildError> {
     let failed = |source| BuildError::Tls {
-        key: "gateway.tls.certPath",
+        key: "gateway.tls.certPath".to_owned(),
         source,
     };
     let chain = tls::certificates(&configured.cert_path).map_err(failed)?;
@@ -92,6 +92,9 @@ pub(super) fn key(
     };
     let parsed = pem
         .and_then(|pem| tls::private_key(pem.expose_bytes(), &origin))
-        .map_err(|source| BuildError::Tls { key, source });
+        .map_err(|source| BuildError::Tls {
+            key: key.to_owned(),
+            source,
+        });
     Some(parsed.map(|parsed| (parsed, origin)))
 }

@@ -44,7 +44,7 @@ fn tls_to(host: &UpstreamHost, config: &Config) -> Result<UpstreamTls, BuildErro
         UpstreamHost::Dns(host) => host.clone(),
     };
     let in_ca = |source| BuildError::Tls {
-        key: "upstream.caFile",
+        key: "upstream.caFile".to_owned(),
         source,
     };
     let (trust, origin) = match &config.upstream.ca_file {
@@ -57,7 +57,7 @@ fn tls_to(host: &UpstreamHost, config: &Config) -> Result<UpstreamTls, BuildErro
     Ok(UpstreamTls {
         config: tls::client_config(&trust, &origin).map_err(in_ca)?,
         name: tls::server_name(&name).map_err(|source| BuildError::Tls {
-            key: "upstream.url",
+            key: "upstream.url".to_owned(),
             source,
         })?,
         trust,

@@ -1,9 +1,9 @@
-//! The bearer token of the admin listener.
+//! A token that callers show: at the admin listener, at the back door.
 
 use crate::secrets::SecretValue;
 use subtle::ConstantTimeEq;
 
-/// The bearer token of the admin listener. Cheap to clone; its `Debug` is redacted.
+/// A token that callers show. Cheap to clone; its `Debug` is redacted.
 #[derive(Debug, Clone)]
 pub struct Token(SecretValue);
 
@@ -11,10 +11,10 @@ pub struct Token(SecretValue);
 #[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
 pub enum TokenError {
     /// It holds no characters, so that everyone would know it.
-    #[error("the admin token is empty")]
+    #[error("the token is empty")]
     Empty,
     /// It could not be sent in a header.
-    #[error("the admin token holds a character that is not visible ASCII")]
+    #[error("the token holds a character that is not visible ASCII")]
     NotVisibleAscii,
 }
 

@@ -2,6 +2,10 @@
 //! counters by index, since a label lookup by string costs more than the whole
 //! policy decision.
 
+mod models;
+
+pub use models::{ModelMetrics, ModelOutcome, TokenKind};
+
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -55,6 +59,7 @@ pub struct Metrics {
     reload_timestamp: IntGauge,
     secret_refs: IntGaugeVec,
     certificate_expiry: OnceLock<IntGauge>,
+    models: ModelMetrics,
 }
 
 impl Metrics {
@@ -123,6 +128,7 @@ impl Metrics {
                 ),
             ),
             certificate_expiry: OnceLock::new(),
+            models: ModelMetrics::new(&registry),
             registry,
         }
     }
@@ -197,6 +203,11 @@ impl Metrics {
                 )
             })
             .set(unix_seconds);
+    }
+
+    /// The metrics of model calls.
+    pub fn models(&self) -> &ModelMetrics {
+        &self.models
     }
 
     /// The Prometheus text exposition, of media type [`CONTENT_TYPE`].

@@ -41,9 +41,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let secrets = Secrets::resolve(&config, &env::process);
+    let secrets = Secrets::resolve(&config, &env::Process);
     let unresolved: Vec<_> = secrets.states().iter().filter_map(unresolved).collect();
-    let facts = Facts::gather(&config, &path, &folders(&arguments.units), &env::process);
+    let facts = Facts::gather(&config, &path, &folders(&arguments.units), &env::Process);
     let findings = audit_secrets(&config, &facts, &unresolved);
     let written = if arguments.json {
         output::line(json!({

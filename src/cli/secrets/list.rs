@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &Arguments, purpose: Purpose) -> ExitCode {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let secrets = Secrets::resolve(&loaded.config, &env::process);
+    let secrets = Secrets::resolve(&loaded.config, &env::Process);
     let unfit = unfit_secrets(&loaded.config, &secrets);
     let is_good = secrets.are_whole() && unfit.is_empty();
     let written = if arguments.json {

@@ -89,7 +89,7 @@ fn ask(config: &Config, named: Option<SocketAddr>) -> Result<(StatusCode, Value)
     if address.port() == 0 {
         return Err(ReloadError::NoPort);
     }
-    let token = token(config, &env::process)?;
+    let token = token(config, &env::Process)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -23,7 +23,7 @@ const VISIBLE_TEXT = `(() => {
   return seen.join(" | ");
 })()`;
 
-/** Opens `url` and resolves with a page that can tell its text and be photographed. */
+/** Opens `url` and resolves with a page that can tell its text, run a script and be photographed. */
 export async function openPage(url, { folder, spkiHash }) {
   const profile = path.join(folder, "chromium");
   fs.rmSync(profile, { recursive: true, force: true });
@@ -32,7 +32,7 @@ export async function openPage(url, { folder, spkiHash }) {
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
     "--window-size=1280,900", "--remote-debugging-port=0", `--user-data-dir=${profile}`,
     // The certificate is this run's own; its host is on loopback.
-    `--ignore-certificate-errors-spki-list=${spkiHash}`, `--host-resolver-rules=MAP ${HOST} 127.0.0.1`,
+    ...(spkiHash ? [`--ignore-certificate-errors-spki-list=${spkiHash}`] : []), `--host-resolver-rules=MAP ${HOST} 127.0.0.1`,
     "about:blank",
   ], { log: path.join(folder, "chromium.log"), env: process.env });
 
@@ -47,9 +47,11 @@ export async function openPage(url, { folder, spkiHash }) {
     const devtools = await connect(page.webSocketDebuggerUrl);
     await devtools.call("Page.enable");
     await devtools.call("Page.navigate", { url });
+    const evaluate = async (expression) =>
+      (await devtools.call("Runtime.evaluate", { expression, returnByValue: true })).result?.value;
     return {
-      text: async () =>
-        (await devtools.call("Runtime.evaluate", { expression: VISIBLE_TEXT, returnByValue: true })).result?.value ?? "",
+      evaluate,
+      text: async () => (await evaluate(VISIBLE_TEXT)) ?? "",
       async screenshot(file) {
         const { data } = await devtools.call("Page.captureScreenshot", { format: "png" });
         fs.writeFileSync(file, Buffer.from(data, "base64"));
