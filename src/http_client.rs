@@ -4,6 +4,7 @@
 //! Nothing here follows a redirect: a credential goes to the host that it is for.
 
 use crate::base_url::{BaseHost, BaseUrl};
+use crate::credentials::oauth::Unanswered;
 use crate::tls::{self, TlsError, UpstreamTrust};
 use crate::transport::Transport;
 use crate::upstream::{ConnectError, Target, Upstream, UpstreamConfig, UpstreamTls};
@@ -23,6 +24,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::timeout;
 use tower_service::Service as Connects;
+
+/// How long the connection of a single call may take.
+const CONNECT: Duration = Duration::from_secs(15);
 
 /// An error of whatever kind.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -152,7 +156,9 @@ impl HttpClient {
 /// answer: `limit` is for both together, in time, and for the answer, in bytes.
 ///
 /// # Errors
-/// [`CallError`]; with [`CallError::Unconnected`] nothing was sent.
+/// [`CallError`]; with [`CallError::Unconnected`] nothing was sent. A connection that
+/// isn't there in time is such a case: a network that swallows everything must leave no
+/// doubt whether a refresh token was used.
 pub async fn call_once(
     url: &BaseUrl,
     trust: UpstreamTrust,
@@ -164,12 +170,19 @@ pub async fn call_once(
     let service = Service {
         base: url.clone(),
         trust,
-        connect_timeout: deadline,
+        connect_timeout: CONNECT.min(deadline / 2),
     };
     let client = HttpClient::new(service, "authorities").map_err(unconnected)?;
     let request = request.map(|body| whole(Bytes::from(body)));
     let exchange = async {
-        let (head, body) = client.send(request).await?.into_parts();
+        let answer = client.send(request).await.map_err(|error| match error {
+            // Of sending, connecting alone has a limit.
+            CallError::TimedOut(after) => {
+                CallError::Unconnected(format!("no connection within {after:?}").into())
+            }
+            other => other,
+        });
+        let (head, body) = answer?.into_parts();
         let body = Limited::new(body, max_bytes).collect().await;
         let body = body.map_err(CallError::Broken)?.to_bytes();
         Ok(Response::from_parts(head, body.to_vec()))
@@ -183,6 +196,15 @@ pub async fn call_once(
 #[must_use]
 pub fn whole(bytes: Bytes) -> OutgoingBody {
     UnsyncBoxBody::new(Full::new(bytes).map_err(|never| match never {}))
+}
+
+impl From<CallError> for Unanswered {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Unconnected(_) => Self::Unsent(error.into()),
+            CallError::Broken(_) | CallError::TimedOut(_) => Self::Unknown(error.into()),
+        }
+    }
 }
 
 impl From<ClientError> for CallError {

@@ -6,7 +6,7 @@ use super::profiles::Profiles;
 use crate::credentials::oauth::Unanswered;
 use crate::credentials::refresh::{RefreshError, refresh};
 use crate::credentials::{Login, OAuthSettings, Profile, ProfileId};
-use crate::http_client::{CallError, call_once};
+use crate::http_client::call_once;
 use crate::secrets::SecretValue;
 use crate::snapshot::{BackDoor, Login as Servers};
 use crate::telemetry::with_causes;
@@ -187,10 +187,7 @@ async fn call(
 ) -> Result<Response<Vec<u8>>, Unanswered> {
     let limit = (ANSWER, MAX_ANSWER_BYTES);
     let answer = call_once(&settings.token_url, trust.clone(), request, limit).await;
-    answer.map_err(|error| match error {
-        CallError::Unconnected(_) => Unanswered::Unsent(error.into()),
-        CallError::Broken(_) | CallError::TimedOut(_) => Unanswered::Unknown(error.into()),
-    })
+    answer.map_err(Unanswered::from)
 }
 
 /// The logins of `store` that end soon, and the servers that renew them.

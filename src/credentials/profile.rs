@@ -9,7 +9,7 @@ pub use external::{ExternalError, ExternalLogin, ExternalProgram};
 pub use id::{ProfileId, ProfileIdError};
 pub use oauth_tokens::{OAuthTokens, RefreshAttempt};
 pub use read::ProfileProblem;
-pub(super) use read::{is_provider, is_sendable, millis, read, secret_text};
+pub(super) use read::{is_sendable, millis, read, secret_text};
 
 use super::UnixMillis;
 use super::provider::CODEX;
