@@ -5,9 +5,9 @@ use super::profiles::Profiles;
 use super::rate_limit::Limited;
 use super::refresher::Refresher;
 use crate::credentials::status::{CredentialStatus, Fare, State};
-use crate::credentials::{Cooldown, SinkError, UnixMillis, Usage};
+use crate::credentials::{Cooldown, ProfileId, SinkError, UnixMillis, Usage};
 use crate::secrets::Environment;
-use crate::snapshot::BackDoor;
+use crate::snapshot::{BackDoor, ReadyKey};
 use crate::telemetry::metrics::Metrics;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -29,6 +29,16 @@ pub(super) struct CredentialKey {
     pub(super) name: String,
 }
 
+impl CredentialKey {
+    /// A key of a provider's pool: its state is kept beside the profiles of everyone.
+    pub(super) fn of_pool(door: &BackDoor, provider: &str, key: &ReadyKey) -> Self {
+        Self {
+            folder: door.state_dir.clone(),
+            name: format!("{provider}#{}", key.key.fingerprint),
+        }
+    }
+}
+
 /// A provider's answer that said no.
 #[derive(Debug, Clone)]
 pub(super) struct SavedAnswer {
@@ -45,6 +55,8 @@ pub(super) struct Keeper {
     fares: Mutex<HashMap<CredentialKey, Kept>>,
     answers: Mutex<HashMap<(Option<String>, String), SavedAnswer>>,
     stores: Mutex<BTreeMap<PathBuf, Arc<Profiles>>>,
+    /// By folder and provider, the profiles whose last answer was good, not saved yet.
+    good: Mutex<BTreeMap<(PathBuf, String), ProfileId>>,
     shown: Mutex<BTreeSet<(String, &'static str)>>,
 }
 
@@ -64,6 +76,7 @@ impl Keeper {
             fares: Mutex::default(),
             answers: Mutex::default(),
             stores: Mutex::default(),
+            good: Mutex::default(),
             shown: Mutex::default(),
         }
     }
@@ -97,10 +110,24 @@ impl Keeper {
         kept.fare.cooldown.left(now).unwrap_or_default()
     }
 
+    /// A profile answered well.
+    pub(super) fn was_good(&self, folder: &Path, provider: &str, id: &ProfileId) {
+        let known = self.known_store(folder).map(|store| store.loaded());
+        let is_known = known.is_some_and(|it| it.sink.last_good.get(provider) == Some(id));
+        let key = (folder.to_owned(), provider.to_owned());
+        let mut good = lock(&self.good);
+        match is_known {
+            true => good.remove(&key),
+            false => good.insert(key, id.clone()),
+        };
+    }
+
     /// It answered well.
     pub(super) fn succeeded(&self, key: &CredentialKey, now: UnixMillis) {
         let mut fares = lock(&self.fares);
-        let Some(kept) = fares.get_mut(key) else { return };
+        let Some(kept) = fares.get_mut(key) else {
+            return;
+        };
         let before = kept.fare.cooldown;
         kept.fare.cooldown.succeeded(now);
         kept.is_saved &= before == kept.fare.cooldown;
@@ -184,12 +211,24 @@ impl Keeper {
     /// Writes to each sink how its credentials fare, where that has changed. Waits for
     /// the disk.
     pub(super) fn save(&self, at_once: bool) {
-        for (folder, usage) in self.unsaved(at_once) {
+        let mut unsaved = self.unsaved(at_once);
+        let good = std::mem::take(&mut *lock(&self.good));
+        for (folder, _) in good.keys() {
+            unsaved.entry(folder.clone()).or_default();
+        }
+        for (folder, usage) in unsaved {
             let Some(store) = self.known_store(&folder) else {
                 continue;
             };
-            let names: Vec<String> = usage.keys().cloned().collect();
-            if let Err(error) = store.sink.update(|draft| draft.set_usage(&usage)) {
+            let good = good.iter().filter(|((of, _), _)| *of == folder);
+            let written = store.sink.update(|draft| {
+                draft.set_usage(&usage);
+                for ((_, provider), id) in good {
+                    draft.set_last_good(provider, id);
+                }
+            });
+            if let Err(error) = written {
+                let names: Vec<String> = usage.into_keys().collect();
                 self.forget_saving(&folder, &names);
                 complain(&error);
             }
@@ -238,7 +277,7 @@ impl Keeper {
         let mut rows = Vec::new();
         for provider in door.providers.values() {
             for ready in &provider.keys {
-                let fare = self.fare(&door.pool_key(&provider.name, &ready.key.fingerprint));
+                let fare = self.fare(&CredentialKey::of_pool(door, &provider.name, ready));
                 rows.push(CredentialStatus::of_key(
                     &provider.name,
                     &ready.key,

@@ -139,11 +139,7 @@ impl Work {
         let (_, id) = &self.name;
         let http = |request| call(settings, trust, request);
         let outcome = refresh(&self.store.sink, id, unfit.as_ref(), settings, &http, now).await;
-        let (store, door, keeper) = (
-            self.store.clone(),
-            self.door.clone(),
-            self.keeper.clone(),
-        );
+        let (store, door, keeper) = (self.store.clone(), self.door.clone(), self.keeper.clone());
         let load = move || store.load(&door.secret_providers, keeper.environment);
         // A panic there leaves what was read before.
         let _ = tokio::task::spawn_blocking(load).await;
@@ -191,13 +187,13 @@ async fn call(
 }
 
 /// The logins of `store` that end soon, and the servers that renew them.
-pub(super) fn due(
-    keeper: &Keeper,
-    store: &Profiles,
-    door: &BackDoor,
-) -> Vec<(ProfileId, Servers)> {
+pub(super) fn due(keeper: &Keeper, store: &Profiles, door: &BackDoor) -> Vec<(ProfileId, Servers)> {
     let loaded = store.loaded();
-    let profiles = loaded.sink.profiles.iter().filter_map(|entry| entry.profile());
+    let profiles = loaded
+        .sink
+        .profiles
+        .iter()
+        .filter_map(|entry| entry.profile());
     profiles
         .filter_map(|profile| {
             let Login::OAuth(tokens) = &profile.login else {

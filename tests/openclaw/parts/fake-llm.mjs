@@ -29,7 +29,8 @@ export async function startFakeLlm({ keys } = {}) {
       return refuse(401, { message: "Incorrect API key provided", type: "invalid_request_error", code: "invalid_api_key" });
     }
     if (limited.has(key)) {
-      return refuse(429, { message: "Rate limit reached", type: "requests", code: "rate_limit_exceeded" }, { "retry-after": "60" });
+      const error = { message: "Rate limit reached", type: "requests", code: "rate_limit_exceeded" };
+      return refuse(429, error, { "retry-after": "60" });
     }
 
     const base = { id: "c1", created: 1, model: "fake-1" };
