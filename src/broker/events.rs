@@ -118,7 +118,10 @@ mod tests {
             ("data:a\n\ndata: b\n\n", &["a", "b"]),
             ("event: x\nid: 1\ndata: a\ndata:  b\n\n", &["a\n b"]),
             ("data\n\n", &[""]),
-            (": comment\n\ndata: a\r\n\r\ndata: b\r\rdata: c\n\n", &["a", "b", "c"]),
+            (
+                ": comment\n\ndata: a\r\n\r\ndata: b\r\rdata: c\n\n",
+                &["a", "b", "c"],
+            ),
             ("database: x\n\n", &[]),
             ("data: never finished\n", &[]),
             ("\n\n\n", &[]),

@@ -81,10 +81,19 @@ mod tests {
             ("/anthropic@work", "anthropic", Some("work"), ""),
             ("/anthropic@/v1", "anthropic", Some(""), "/v1"),
             ("/google/models/a@b:c", "google", None, "/models/a@b:c"),
-            ("/openai/files/a%20b/..c/d..", "openai", None, "/files/a%20b/..c/d.."),
+            (
+                "/openai/files/a%20b/..c/d..",
+                "openai",
+                None,
+                "/files/a%20b/..c/d..",
+            ),
             ("/openai/a//b", "openai", None, "/a//b"),
         ] {
-            let route = Route { provider, pin, rest };
+            let route = Route {
+                provider,
+                pin,
+                rest,
+            };
             assert_eq!(Route::parse(path), Ok(route), "{path}");
         }
     }

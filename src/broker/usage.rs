@@ -70,7 +70,10 @@ impl Usage {
 impl Counts {
     fn input(&self) -> Option<u64> {
         // Anthropic counts what it has cached, or reads from there, apart.
-        let cached = [self.cache_creation_input_tokens, self.cache_read_input_tokens];
+        let cached = [
+            self.cache_creation_input_tokens,
+            self.cache_read_input_tokens,
+        ];
         let cached: u64 = cached.into_iter().flatten().fold(0, u64::saturating_add);
         self.input_tokens
             .map(|own| own.saturating_add(cached))
@@ -104,7 +107,9 @@ mod tests {
     fn reads_what_each_provider_says() {
         for (said, input, output) in [
             (
-                &[r#"{"content":[],"usage":{"input_tokens":10,"cache_read_input_tokens":5,"output_tokens":3}}"#][..],
+                &[
+                    r#"{"content":[],"usage":{"input_tokens":10,"cache_read_input_tokens":5,"output_tokens":3}}"#,
+                ][..],
                 Some(15),
                 Some(3),
             ),
@@ -128,12 +133,16 @@ mod tests {
                 None,
             ),
             (
-                &[r#"{"type":"response.completed","response":{"usage":{"input_tokens":7,"output_tokens":8}}}"#],
+                &[
+                    r#"{"type":"response.completed","response":{"usage":{"input_tokens":7,"output_tokens":8}}}"#,
+                ],
                 Some(7),
                 Some(8),
             ),
             (
-                &[r#"{"candidates":[],"usageMetadata":{"promptTokenCount":4,"candidatesTokenCount":5,"thoughtsTokenCount":6}}"#],
+                &[
+                    r#"{"candidates":[],"usageMetadata":{"promptTokenCount":4,"candidatesTokenCount":5,"thoughtsTokenCount":6}}"#,
+                ],
                 Some(4),
                 Some(11),
             ),

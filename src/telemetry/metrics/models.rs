@@ -72,7 +72,17 @@ pub struct ModelMetrics {
 
 /// From a short question to a full context window.
 const TOKEN_BUCKETS: [f64; 12] = [
-    1.0, 10.0, 50.0, 100.0, 500.0, 1000.0, 5000.0, 10_000.0, 50_000.0, 100_000.0, 500_000.0,
+    1.0,
+    10.0,
+    50.0,
+    100.0,
+    500.0,
+    1000.0,
+    5000.0,
+    10_000.0,
+    50_000.0,
+    100_000.0,
+    500_000.0,
     1_000_000.0,
 ];
 /// From a cached answer to a model that thinks for minutes.
@@ -87,10 +97,7 @@ const PER_TOKEN_BUCKETS: [f64; 11] = [
 impl ModelMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
         let counter = |name: &str, help: &str, labels: &[&str]| {
-            register(
-                registry,
-                IntCounterVec::new(Opts::new(name, help), labels),
-            )
+            register(registry, IntCounterVec::new(Opts::new(name, help), labels))
         };
         let histogram = |name: &str, help: &str, labels: &[&str], buckets: &[f64]| {
             let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
@@ -175,9 +182,7 @@ impl ModelMetrics {
 
     /// Counts an OAuth refresh.
     pub fn refresh(&self, provider: &str, outcome: &'static str) {
-        self.refreshes
-            .with_label_values(&[provider, outcome])
-            .inc();
+        self.refreshes.with_label_values(&[provider, outcome]).inc();
     }
 
     /// Records the tokens of a call.

@@ -1,0 +1,114 @@
+//! `portcullis models auth`: logins, pasted keys and tokens, and their order.
+
+mod list;
+mod login;
+mod logout;
+mod order;
+mod paste;
+mod secret_input;
+mod span;
+
+use super::super::{EXIT_FAILURE, chain, output};
+use super::place::Place;
+use crate::credentials::token_sink::Draft;
+use crate::credentials::{Entry, Profile, ProfileId, SinkError, UnixMillis, profile};
+use clap::Subcommand;
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+/// Subcommands of `models auth`.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Command {
+    /// Log in at a provider with a browser, here or elsewhere, or use the login of
+    /// another program
+    Login(login::Arguments),
+    /// Store an API key or a token that is given on standard input
+    PasteToken(paste::Arguments),
+    /// Store the token that `claude setup-token` printed, given on standard input
+    SetupToken(paste::SetupArguments),
+    /// Show every profile and its state; never a secret
+    List(list::Arguments),
+    /// Show or change the order in which a provider's profiles are tried
+    #[command(subcommand)]
+    Order(order::Command),
+    /// Remove a profile, or all of a provider
+    Logout(logout::Arguments),
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum AuthError {
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    #[error("--profile-name: {0}")]
+    Name(#[source] profile::ProfileIdError),
+    #[error("{0}")]
+    Refused(String),
+}
+
+pub(super) fn run(command: Command) -> ExitCode {
+    match command {
+        Command::Login(arguments) => login::run(&arguments),
+        Command::PasteToken(arguments) => paste::run(&arguments),
+        Command::SetupToken(arguments) => paste::run_setup(&arguments),
+        Command::List(arguments) => list::run(&arguments),
+        Command::Order(command) => order::run(&command),
+        Command::Logout(arguments) => logout::run(&arguments),
+    }
+}
+
+/// Tells of the error.
+fn fail(error: &dyn Error) -> ExitCode {
+    output::complain(format_args!("portcullis: {}", chain(error)));
+    EXIT_FAILURE.into()
+}
+
+/// Prints the line, or tells of the error.
+fn finish(outcome: Result<String, AuthError>) -> ExitCode {
+    match outcome {
+        Ok(line) => output::finish(output::line(output::one_line(&line)), ExitCode::SUCCESS),
+        Err(error) => fail(&error),
+    }
+}
+
+fn now() -> UnixMillis {
+    UnixMillis::of(SystemTime::now())
+}
+
+/// The profile `NAME` of a provider; the name may be written with the provider.
+fn profile_id(provider: &str, name: &str) -> Result<ProfileId, AuthError> {
+    let full = format!("{provider}:");
+    let name = name.strip_prefix(&full).unwrap_or(name);
+    ProfileId::parse(&format!("{full}{name}")).map_err(AuthError::Name)
+}
+
+/// Whether an entry is for a provider's requests; of one that can't be read, its name
+/// says so.
+fn is_of(entry: &Entry, provider: &str) -> bool {
+    match entry {
+        Entry::Usable(profile) => profile.serves() == provider,
+        Entry::Unusable { id, .. } => id
+            .strip_prefix(provider)
+            .is_some_and(|rest| rest.starts_with(':')),
+    }
+}
+
+/// Puts a profile in front of all others of its provider.
+fn put_first(draft: &mut Draft, profile: &Profile) {
+    let sink = draft.sink();
+    let provider = profile.serves();
+    // An order leaves out what isn't in it: the others stay behind.
+    let others: Vec<_> = match sink.order.get(provider) {
+        Some(order) => order.clone(),
+        None => {
+            let profiles = sink.profiles.iter().filter_map(Entry::profile);
+            let own = profiles.filter(|other| other.serves() == provider);
+            own.map(|other| other.id.clone()).collect()
+        }
+    };
+    let first = std::iter::once(profile.id.clone());
+    let rest = others.into_iter().filter(|id| *id != profile.id);
+    let order: Vec<_> = first.chain(rest).collect();
+    draft.set_order(provider, &order);
+}
