@@ -15,6 +15,8 @@ mod forwarding;
 mod import;
 mod lifecycle;
 mod limits;
+mod models_auth;
+mod oauth_server;
 mod protocol;
 mod recorder;
 mod reload;

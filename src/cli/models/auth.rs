@@ -11,7 +11,7 @@ mod span;
 use super::super::{EXIT_FAILURE, chain, output};
 use super::place::Place;
 use crate::credentials::token_sink::Draft;
-use crate::credentials::{Entry, Profile, ProfileId, SinkError, UnixMillis, profile};
+use crate::credentials::{Entry, Profile, ProfileId, Sink, SinkError, UnixMillis, profile};
 use clap::Subcommand;
 use std::error::Error;
 use std::process::ExitCode;
@@ -91,6 +91,31 @@ fn is_of(entry: &Entry, provider: &str) -> bool {
         Entry::Unusable { id, .. } => id
             .strip_prefix(provider)
             .is_some_and(|rest| rest.starts_with(':')),
+    }
+}
+
+/// Keeps a profile, in front of all others of its provider if it is the default.
+fn store(place: &Place, profile: &Profile, is_default: bool) -> Result<(), AuthError> {
+    place.sink.update(|draft| {
+        check_free(&draft.sink(), &profile.id, profile.login.kind())?;
+        draft.put_profile(profile);
+        if is_default {
+            put_first(draft, profile);
+        }
+        Ok(())
+    })?
+}
+
+/// Whether a name is free, or its profile one that a new one is meant to replace: a key
+/// of `openai` and a login of `openai` would have one name, and aren't for one provider.
+fn check_free(sink: &Sink, id: &ProfileId, kind: &str) -> Result<(), AuthError> {
+    const LOGIN: &str = "oauth";
+    match sink.profile(id).map(|profile| profile.login.kind()) {
+        Some(old) if (old == LOGIN) != (kind == LOGIN) => Err(AuthError::Refused(format!(
+            "`{id}` is there already, as {old}: name another with --profile-name, or remove it \
+             with `portcullis models auth logout {id}`"
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@ mod external;
 mod pasted;
 
 use super::super::place::Whose;
-use super::{AuthError, Place, finish, now, profile_id, put_first, span};
+use super::{AuthError, Place, check_free, finish, now, profile_id, span, store};
 use crate::base_url::BaseUrl;
 use crate::credentials::oauth::{AnswerError, LoggedIn, LoginError, TokenError};
 use crate::credentials::provider::CODEX;
@@ -163,8 +163,11 @@ fn with_browser(place: &Place, settings: &OAuthSettings, arguments: &Arguments) 
         Err(error) => return finish(Err(error)),
     };
     // Before the user has gone through it all.
-    if let Err(error) = place.sink.update(|_| ()) {
-        return finish(Err(error.into()));
+    let is_free = place
+        .sink
+        .update(|draft| check_free(&draft.sink(), &id, "oauth"));
+    if let Err(error) = is_free.map_err(AuthError::from).and_then(|free| free) {
+        return finish(Err(error));
     }
     let store = |logged_in: &LoggedIn| -> Result<String, AuthError> {
         let profile = Profile {
@@ -204,14 +207,4 @@ fn with_browser(place: &Place, settings: &OAuthSettings, arguments: &Arguments) 
         Ok(line) => finish(Ok(line)),
         Err(error) => super::fail(error.as_ref()),
     }
-}
-
-fn store(place: &Place, profile: &Profile, is_default: bool) -> Result<(), AuthError> {
-    place.sink.update(|draft| {
-        draft.put_profile(profile);
-        if is_default {
-            put_first(draft, profile);
-        }
-    })?;
-    Ok(())
 }

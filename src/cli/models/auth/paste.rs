@@ -1,7 +1,7 @@
 //! `models auth paste-token` and `setup-token`: keys and tokens that the user has.
 
 use super::super::place::Whose;
-use super::{AuthError, Place, finish, now, profile_id, put_first, secret_input, span};
+use super::{AuthError, Place, finish, now, profile_id, secret_input, span};
 use crate::credentials::{Held, Login, Profile, words};
 use crate::secrets::SecretValue;
 use clap::{Args, ValueEnum};
@@ -172,12 +172,7 @@ fn store(
         login,
         email: None,
     };
-    place.sink.update(|draft| {
-        draft.put_profile(&profile);
-        if storing.set_default {
-            put_first(draft, &profile);
-        }
-    })?;
+    super::store(place, &profile, storing.set_default)?;
     let end = expires.map_or_else(String::new, |expires| {
         format!(", expires {}", words::relative(now(), expires))
     });

@@ -1,7 +1,7 @@
 //! `login --method cli`: the login of another program, read from its file each time.
 
-use super::super::{AuthError, Place, now, profile_id};
-use super::{Arguments, store};
+use super::super::{AuthError, Place, chain, now, profile_id, store};
+use super::Arguments;
 use crate::credentials::profile::{ExternalLogin, ExternalProgram};
 use crate::credentials::{Login, Profile, words};
 use std::env;
@@ -23,7 +23,12 @@ pub(super) fn login(place: &Place, arguments: &Arguments) -> Result<String, Auth
     let login = ExternalLogin { program, file };
     let expires = match login.read() {
         Ok((_, expires)) => expires,
-        Err(error) => return refused(super::super::chain(&error)),
+        Err(error) => {
+            return refused(format!(
+                "{} (is there a login of `claude`, or is it elsewhere: --file?)",
+                chain(&error)
+            ));
+        }
     };
     let name = arguments.profile_name.as_deref();
     let profile = Profile {
