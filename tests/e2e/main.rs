@@ -19,6 +19,7 @@ mod models_auth;
 mod oauth_server;
 mod protocol;
 mod recorder;
+mod refresh;
 mod reload;
 mod reload_command;
 mod reload_files;

@@ -96,25 +96,21 @@ impl OAuthServer {
     }
 
     /// How often each refresh token came.
-    #[expect(dead_code, reason = "for the tests of the back door")]
     pub(crate) fn uses(&self) -> BTreeMap<String, usize> {
         self.state.lock().unwrap().uses.clone()
     }
 
     /// The refresh token that it would take.
-    #[expect(dead_code, reason = "for the tests of the back door")]
     pub(crate) fn current(&self) -> Option<String> {
         self.state.lock().unwrap().current.clone()
     }
 
     /// Takes `refresh` once, as if it had given it.
-    #[expect(dead_code, reason = "for the tests of the back door")]
     pub(crate) fn knows(&self, refresh: &str) {
         self.state.lock().unwrap().current = Some(refresh.to_owned());
     }
 
     /// Waits so long before each answer to a request for tokens.
-    #[expect(dead_code, reason = "for the tests of the back door")]
     pub(crate) fn delay(&self, delay: Duration) {
         self.state.lock().unwrap().delay = delay;
     }
