@@ -4,10 +4,12 @@
 mod cooldown;
 mod fingerprint;
 pub mod oauth;
+pub mod order;
 pub mod pool;
 pub mod profile;
 pub mod provider;
 pub mod refresh;
+pub mod status;
 pub mod token_sink;
 mod unix_millis;
 mod wiped;

@@ -13,6 +13,7 @@ pub use process::seal;
 pub use signals::{StopSignals, dismissed, stop_signals};
 
 use crate::admin::{self, AdminState, Condition, Health, Kind, ReloadRequest, UpstreamProbe};
+use crate::broker::Broker;
 use crate::config::Config;
 use crate::drain::DrainControl;
 use crate::listener::{self, Shared};
@@ -107,6 +108,7 @@ pub struct Server {
     health: Arc<Health>,
     control: DrainControl,
     max_connections: usize,
+    broker: Option<Arc<Broker>>,
     reloading: Option<Reloading>,
     hangup: Signal,
 }
@@ -149,6 +151,14 @@ impl Server {
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), commit, &codes));
         let serving = Arc::new(Serving::new(&snapshot, metrics.clone()));
         let (control, drain) = crate::drain::channel();
+        let broker = addresses.models.map(|_| {
+            Broker::new(
+                snapshot.clone(),
+                environment,
+                metrics.clone(),
+                drain.clone(),
+            )
+        });
         let door = Arc::new(FrontDoor::new(snapshot, metrics.clone(), drain.clone()));
         let health = Arc::new(Health::default());
         // A snapshot exists only with all of its secrets.
@@ -161,6 +171,7 @@ impl Server {
             serving: serving.clone(),
             health: health.clone(),
             metrics: metrics.clone(),
+            broker: broker.clone(),
         };
         let max_connections = config.limits.max_connections;
         let (queue, requests) = mpsc::channel(admin::MAX_WAITING);
@@ -169,6 +180,7 @@ impl Server {
                 path,
                 environment,
                 door: door.clone(),
+                broker: broker.clone(),
                 serving,
                 started: config.clone(),
                 current: config,
@@ -201,6 +213,7 @@ impl Server {
             health,
             control,
             max_connections,
+            broker,
             reloading,
             hangup,
         })
@@ -216,6 +229,7 @@ impl Server {
             redirect,
             admin,
             probe,
+            models,
         } = self.listeners;
         let (stop_admin, admin_stopped) = watch::channel(false);
         let admin = tokio::spawn(admin::serve(
@@ -245,7 +259,7 @@ impl Server {
             listening("redirect", address);
             tokio::spawn(redirect.run(listener, self.shared.drain.clone()));
         }
-        let background = [
+        let mut background = vec![
             tokio::spawn(close_idle(self.shared.door.clone())),
             tokio::spawn(inherit()),
             tokio::spawn(watch_upstream(
@@ -257,6 +271,13 @@ impl Server {
                 None => tokio::spawn(ignore(self.hangup)),
             },
         ];
+        if let Some(((broker, listener), address)) =
+            self.broker.clone().zip(models).zip(self.addresses.models)
+        {
+            background.push(tokio::spawn(broker.clone().keep()));
+            listening("models", address);
+            accepting.push(tokio::spawn(broker.serve(listener)));
+        }
         self.health.met(Condition::ListenersBound);
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "serving");
 
@@ -278,6 +299,13 @@ impl Server {
         }
         for task in background {
             task.abort();
+        }
+        if let Some(broker) = self.broker {
+            // A refresh that is cut off may lose the login.
+            tokio::select! {
+                () = broker.settle() => {}
+                signal = stop.again() => tracing::warn!(signal, "stopped at once"),
+            }
         }
         // Nobody is left to ask; whoever still does gets a closed connection.
         let _ = stop_admin.send(true);

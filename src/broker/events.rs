@@ -50,11 +50,6 @@ impl Events {
         self.keep(piece);
     }
 
-    /// Whether nothing of an event has come since the last one ended.
-    pub(super) fn is_between(&self) -> bool {
-        self.partial.is_empty() && !self.has_data
-    }
-
     fn keep(&mut self, piece: &[u8]) {
         if self.partial.len() + piece.len() > MAX_EVENT_BYTES {
             self.is_skipped = true;

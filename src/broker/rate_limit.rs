@@ -8,36 +8,33 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// What kind of limit, for the metric's label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limit {
+/// What kind of limit, for the metric's label; the later says more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Limit {
     /// Too many requests or tokens in a time.
     Rate,
+    /// Google's word for this and the next.
+    ResourceExhausted,
     /// What was paid for is used up.
     Quota,
-    /// Google's word for both.
-    ResourceExhausted,
 }
 
 /// A provider's limit on a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limited {
+pub(super) struct Limited {
     /// What kind.
-    pub limit: Limit,
+    pub(super) limit: Limit,
     /// How long the provider asks to be left alone, where it says so.
-    pub wait: Option<Duration>,
+    pub(super) wait: Option<Duration>,
 }
 
 /// No provider's word leaves a credential alone for longer.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 impl Limit {
-    /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Rate, Self::Quota, Self::ResourceExhausted];
-
     /// As the metric's label has it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Rate => "rate_limit",
             Self::Quota => "quota",
@@ -102,7 +99,7 @@ impl Limit {
 /// Whether an answer of this status may say it in its body. 401 and 402 never do: a
 /// wrong key or an unpaid bill is no limit that time heals.
 #[must_use]
-pub fn may_be_limited(status: StatusCode) -> bool {
+pub(super) fn may_be_limited(status: StatusCode) -> bool {
     status.is_client_error()
         && status != StatusCode::UNAUTHORIZED
         && status != StatusCode::PAYMENT_REQUIRED
@@ -110,7 +107,7 @@ pub fn may_be_limited(status: StatusCode) -> bool {
 
 /// Judges an answer by its status, headers and as much of its body as there is.
 #[must_use]
-pub fn judge(
+pub(super) fn judge(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
@@ -134,7 +131,7 @@ pub fn judge(
 /// Judges an event of a stream that began well: Anthropic's `event: error`, OpenAI's
 /// `{"error":…}`. Only its machine-readable words count.
 #[must_use]
-pub fn judge_event(data: &[u8]) -> Option<Limited> {
+pub(super) fn judge_event(data: &[u8]) -> Option<Limited> {
     let event: Value = serde_json::from_slice(data).ok()?;
     let names = [&event["type"], &event["response"]["status"]];
     let says_error = names.iter().any(|name| {
@@ -194,8 +191,10 @@ impl<'a> Words<'a> {
         }
     }
 
+    /// The most that any of them says.
     fn limit(&self) -> Option<Limit> {
-        self.machine.iter().find_map(|word| Limit::of_word(word))
+        let limits = self.machine.iter().filter_map(|word| Limit::of_word(word));
+        limits.max()
     }
 
     /// Unless the machine-readable words say that it is about permission.

@@ -13,6 +13,7 @@ pub(super) struct Listeners {
     pub(super) redirect: Option<(Redirect, TcpListener)>,
     pub(super) admin: TcpListener,
     pub(super) probe: Option<TcpListener>,
+    pub(super) models: Option<TcpListener>,
 }
 
 /// Where each listener is: what port 0 became.
@@ -22,6 +23,7 @@ pub(super) struct Addresses {
     pub(super) redirect: Option<SocketAddr>,
     pub(super) admin: SocketAddr,
     pub(super) probe: Option<SocketAddr>,
+    pub(super) models: Option<SocketAddr>,
 }
 
 impl Listeners {
@@ -50,6 +52,11 @@ impl Listeners {
             probe: probe
                 .map(|address| bind(address, "admin.probeAddress"))
                 .transpose()?,
+            models: config
+                .models
+                .listen
+                .map(|address| bind(address, "models.listen"))
+                .transpose()?,
         })
     }
 
@@ -62,6 +69,7 @@ impl Listeners {
                 .map(|(_, listener)| address(listener)),
             admin: address(&self.admin),
             probe: self.probe.as_ref().map(address),
+            models: self.models.as_ref().map(address),
         }
     }
 }

@@ -4,6 +4,7 @@
 use super::files::Files;
 use super::serving::{Serving, Trigger};
 use crate::admin::{ReloadOutcome, ReloadProblem, ReloadRequest};
+use crate::broker::Broker;
 use crate::config::{self, Config, MAX_CONFIG_BYTES, Parsed, Problem};
 use crate::proxy::FrontDoor;
 use crate::regular_file;
@@ -33,6 +34,7 @@ pub(super) struct Reloader {
     pub(super) path: PathBuf,
     pub(super) environment: Environment<'static>,
     pub(super) door: Arc<FrontDoor>,
+    pub(super) broker: Option<Arc<Broker>>,
     pub(super) serving: Arc<Serving>,
     /// What the process began with.
     pub(super) started: Arc<Config>,
@@ -137,6 +139,9 @@ impl Reloader {
                 self.current = Arc::new(config);
                 let snapshot = Arc::new(snapshot);
                 self.door.replace(snapshot.clone());
+                if let Some(broker) = &self.broker {
+                    broker.replace(snapshot.clone());
+                }
                 self.serving.replaced(trigger, &snapshot, restart_required)
             }
             Err(Failure {

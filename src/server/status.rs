@@ -3,6 +3,7 @@
 use super::listeners::Addresses;
 use super::serving::Serving;
 use crate::admin::Health;
+use crate::broker::Broker;
 use crate::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub(super) struct Facts {
     pub(super) serving: Arc<Serving>,
     pub(super) health: Arc<Health>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) broker: Option<Arc<Broker>>,
 }
 
 impl Facts {
@@ -39,6 +41,9 @@ impl Facts {
             "listeners": self.listeners,
         });
         self.serving.describe(&mut status);
+        let broker = self.broker.as_ref();
+        status["credentials"] = json!(broker.map(|broker| broker.credentials()));
+        status["tokenSinkProblems"] = json!(broker.map(|broker| broker.sink_problems()));
         status
     }
 }

@@ -4,7 +4,7 @@
 use super::{BuildError, Secrets, Token};
 use crate::config::{CLIENT_TOKEN, Config, ModelProvider, SharedKeys, agent_token};
 use crate::credentials::pool::{self, PoolKey};
-use crate::credentials::{Dialect, OAuthSettings};
+use crate::credentials::{Dialect, OAuthSettings, TokenSink};
 use crate::forwarded::HeaderBytes;
 use crate::http_client::{HttpClient, Service};
 use crate::secrets::dot_env::DotEnv;
@@ -152,6 +152,18 @@ pub(super) fn build(
         }));
     }
     refuse_equal_tokens(client_token.as_ref(), &agents, errors);
+    if previous.is_none() {
+        // Later a sink that is damaged leaves what was read before.
+        let own = models.state_dir.iter();
+        let own = own.map(|folder| ("models.stateDir".to_owned(), folder));
+        let agents = models.agents.iter().filter_map(|(name, agent)| {
+            Some((format!("agents.{name}.stateDir"), agent.state_dir.as_ref()?))
+        });
+        for (key, folder) in own.chain(agents) {
+            let read = TokenSink::new(folder.clone()).read();
+            errors.extend(read.err().map(|source| BuildError::Sink { key, source }));
+        }
+    }
     let mut credential_headers: Vec<HeaderName> = models
         .providers
         .values()

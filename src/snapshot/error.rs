@@ -1,6 +1,7 @@
 //! Why a valid configuration can't be put to use.
 
 use crate::config::UsersFileError;
+use crate::credentials::SinkError;
 use crate::forwarded::HeaderBytesError;
 use crate::secrets::{FileError, SecretError, SecretRef};
 use crate::snapshot::TokenError;
@@ -57,6 +58,15 @@ pub enum BuildError {
         /// Whose token it is already.
         earlier: String,
     },
+    /// A token sink can't be used.
+    #[error("{source}")]
+    Sink {
+        /// The config key of its folder.
+        key: String,
+        /// What is wrong with it.
+        #[source]
+        source: SinkError,
+    },
     /// `models.envFile` can't be used.
     #[error("{0}")]
     EnvFile(#[source] FileError),
@@ -89,7 +99,8 @@ impl BuildError {
             | Self::Unsendable { key, .. }
             | Self::Secret { key, .. }
             | Self::Token { key, .. }
-            | Self::SameToken { key, .. } => key,
+            | Self::SameToken { key, .. }
+            | Self::Sink { key, .. } => key,
             Self::EnvFile(_) => "models.envFile",
             Self::UnreadableUsers { .. } | Self::Users { .. } => {
                 "gateway.auth.trustedProxy.allowUsersFile"

@@ -21,6 +21,11 @@ pub fn watched_files(config: &Config, environment: Environment<'_>) -> BTreeSet<
     if let AllowUsersSource::File(path) = &config.gateway.trusted_proxy.allow_users {
         files.insert(path.clone());
     }
+    if config.models.listen.is_some() {
+        files.extend(config.models.env_file.clone());
+        let providers = config.models.providers.values();
+        files.extend(providers.filter_map(|provider| provider.ca_file.clone()));
+    }
     let surfaces = config.surfaces();
     let providers = surfaces
         .iter()

@@ -3,10 +3,13 @@
 //   client ─┐
 //           ├─ TLS ─ Portcullis ─ relay ─ OpenClaw gateway ─ fake model server
 //   Chromium ─ identity proxy
+//
+// checks/token-mode.mjs and checks/back-door.mjs start a gateway and a Portcullis of their own.
 
 import fs from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { checkBackDoor } from "./checks/back-door.mjs";
 import { checkBrowser } from "./checks/browser.mjs";
 import { checkChat, checkEarlyAnswers, checkLargeChat } from "./checks/chat.mjs";
 import { checkHttp, checkWebhooks } from "./checks/http.mjs";
@@ -85,6 +88,7 @@ try {
   await checkLargeChat(parts);
   await checkEnd(parts);
   if (!options.direct) await checkTokenMode({ ...parts, root, keep });
+  await checkBackDoor({ ...parts, root, keep });
   status = report.close();
 } catch (error) {
   console.log(`not ok ${error.stack}`);

@@ -19,7 +19,7 @@ import { startProviders } from "./providers.mjs";
 const { values: options } = parseArgs({ options: { only: { type: "string" } } });
 const standIn = Boolean(process.env.SDK_DIRECT);
 const root = path.resolve(import.meta.dirname, "../..");
-const tools = process.env.PORTCULLIS_TOOLS ?? path.join(root, ".tools");
+const tools = path.resolve(process.env.PORTCULLIS_TOOLS ?? path.join(root, ".tools"));
 const folder = path.join(tools, "sdk-run");
 const binary = process.env.PORTCULLIS_BIN ??
   path.join(process.env.CARGO_TARGET_DIR ?? path.join(root, "target"), "debug/portcullis");
@@ -119,8 +119,10 @@ async function runChecks(name, command, args, env) {
   }
 }
 
-async function checkLeaks({ log, admin }) {
+async function checkLeaks({ log, admin, models }) {
   await report.check("no log line, metric or status holds a key", {}, async () => {
+    const headers = { "anthropic-version": "2023-06-01", "x-api-key": "portcullis" };
+    assert.equal((await fetch(`${models}/anthropic/v1/models`, { headers })).status, 200);
     const texts = { log: fs.readFileSync(log, "utf8") };
     for (const page of ["metrics", "status", "readyz"]) {
       const answer = await fetch(`${admin}/${page}`);
@@ -128,7 +130,7 @@ async function checkLeaks({ log, admin }) {
       texts[page] = await answer.text();
     }
     // So that a search in the wrong text isn't taken for a clean one.
-    assert.match(texts.metrics, /^portcullis_model_requests_total\{.*provider="anthropic".*\} [1-9]/m);
+    assert.ok(/^portcullis_model_requests_total\{.*provider="anthropic".*\} [1-9]/m.test(texts.metrics), "no request is counted");
     assert.ok(texts.log.includes("anthropic"), "the log tells nothing of the provider");
     for (const [name, canary] of Object.entries(canaries)) {
       const secret = canary.replace(/^.*canary-/, "");

@@ -63,7 +63,8 @@ export async function startOAuthServer() {
 
   function exchange(asked) {
     if (asked.get("grant_type") === "refresh_token") {
-      return refreshTokens.delete(asked.get("refresh_token")) ? issue() : refuse("invalid_grant", "the refresh token was used or never issued");
+      const good = refreshTokens.delete(asked.get("refresh_token"));
+      return good ? issue() : refuse("invalid_grant", "the refresh token was used or never issued");
     }
     if (asked.get("grant_type") !== "authorization_code") return refuse("unsupported_grant_type", "expected authorization_code");
     const login = codes.get(asked.get("code"));
@@ -113,7 +114,8 @@ export async function startOAuthServer() {
       const body = await whole(request);
       const answer = form ? exchange(new URLSearchParams(body)) : refuse("invalid_request", "a form was expected");
       answers.push(answer);
-      return response.writeHead(answer.status, { "content-type": "application/json", "cache-control": "no-store" }).end(JSON.stringify(answer.body));
+      response.writeHead(answer.status, { "content-type": "application/json", "cache-control": "no-store" });
+      return response.end(JSON.stringify(answer.body));
     }
     return html(404, "<h1>Nothing here</h1>");
   });

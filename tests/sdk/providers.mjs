@@ -111,8 +111,9 @@ export async function startProviders({ anthropicKey, openaiKey }) {
 
     const speak = api === "anthropic" ? anthropic : openai;
     response.setHeader(speak.requestIdHeader, `req_${row.bodyHash.slice(0, 24)}`);
+    const { method, headers } = request;
     const answer = row.credential === "right"
-      ? speak.answer({ method: request.method, path: url.pathname, query: url.searchParams, headers: request.headers, body, hash: row.bodyHash })
+      ? speak.answer({ method, path: url.pathname, query: url.searchParams, headers, body, hash: row.bodyHash })
       : speak.refusal(401, `the credential is ${row.credential}`);
     row.status = answer.status ?? 200;
     if (answer.events) await answerStream(response, row, answer);

@@ -1,5 +1,6 @@
 // A model server that speaks OpenAI's chat API and streams `tok0 tok1 …` slowly.
-// It stands in for a provider, so that a chat runs end to end without a network.
+// It stands in for a provider, so that a chat runs end to end without a network. Where
+// `keys` are given it serves those alone, and answers 429 to those among `limited`.
 
 import http from "node:http";
 import { sleep } from "./process.mjs";
@@ -7,16 +8,30 @@ import { sleep } from "./process.mjs";
 export const TOKENS = 10;
 export const TOKEN_INTERVAL_MS = 300;
 
-export async function startFakeLlm() {
-  /** A row per request: the bytes and text of its body, when each token left, whether its client went away. */
+export async function startFakeLlm({ keys } = {}) {
+  /** A row per request: its key and body, when each token left, whether its client went away. */
   const requests = [];
+  const limited = new Set();
   const server = http.createServer(async (request, response) => {
-    const row = { text: "", sentAt: [], abandoned: false, finished: false };
+    const key = request.headers.authorization?.replace(/^Bearer /, "");
+    const row = { key, text: "", sentAt: [], abandoned: false, finished: false };
     const parts = [];
     for await (const chunk of request) parts.push(chunk);
     row.text = Buffer.concat(parts).toString("utf8");
     requests.push(row);
     response.on("close", () => (row.abandoned = !row.finished));
+
+    const refuse = (status, error, headers = {}) => {
+      row.finished = true;
+      response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify({ error }));
+    };
+    if (keys && !keys.includes(key)) {
+      return refuse(401, { message: "Incorrect API key provided", type: "invalid_request_error", code: "invalid_api_key" });
+    }
+    if (limited.has(key)) {
+      const error = { message: "Rate limit reached", type: "requests", code: "rate_limit_exceeded" };
+      return refuse(429, error, { "retry-after": "60" });
+    }
 
     const base = { id: "c1", created: 1, model: "fake-1" };
     const usage = { prompt_tokens: 1, completion_tokens: TOKENS, total_tokens: 1 + TOKENS };
@@ -45,6 +60,7 @@ export async function startFakeLlm() {
   return {
     url: `http://127.0.0.1:${server.address().port}/v1`,
     requests,
+    limited,
     close() {
       server.close();
       server.closeAllConnections();

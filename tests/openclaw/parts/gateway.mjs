@@ -21,7 +21,7 @@ const trustedProxyAuth = {
   },
 };
 
-export async function startGateway({ root, folder, llmUrl, origins, token, onStarted }) {
+export async function startGateway({ root, folder, llmUrl, llmKey = "fake-key", origins, token, onStarted }) {
   const port = await freePort();
   const state = path.join(folder, "state");
   const home = path.join(folder, "home");
@@ -41,7 +41,7 @@ export async function startGateway({ root, folder, llmUrl, origins, token, onSta
     models: {
       mode: "merge",
       providers: {
-        fake: { baseUrl: llmUrl, apiKey: "fake-key", api: "openai-completions", models: [{ id: "fake-1", name: "Fake" }] },
+        fake: { baseUrl: llmUrl, apiKey: llmKey, api: "openai-completions", models: [{ id: "fake-1", name: "Fake" }] },
       },
     },
     agents: { defaults: { model: { primary: "fake/fake-1" } } },

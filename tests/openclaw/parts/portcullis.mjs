@@ -1,4 +1,4 @@
-// Portcullis with TLS, in front of a given upstream. `sections` is further TOML.
+// Portcullis with TLS, in front of a given upstream. `sections` is further TOML, `env` further environment.
 
 import fs from "node:fs";
 import path from "node:path";
@@ -8,7 +8,7 @@ import { freePort, Program } from "./process.mjs";
 /** What the Control UI asks for; `operator.admin` stays out. */
 export const CEILING = ["operator.read", "operator.write", "operator.approvals", "operator.questions"];
 
-export async function startPortcullis({ root, folder, upstreamPort, certificate, sections = "", onStarted }) {
+export async function startPortcullis({ root, folder, upstreamPort, certificate, sections = "", env = {}, onStarted }) {
   const port = await freePort();
   const adminPort = await freePort();
   const list = (values) => `[${values.map((value) => JSON.stringify(value)).join(", ")}]`;
@@ -58,7 +58,7 @@ ${sections}`.trimStart());
   if (!fs.existsSync(binary)) throw new Error(`no Portcullis at ${binary}: build it, or name it by PORTCULLIS_BIN`);
   const program = new Program("Portcullis", binary, ["run", "--config", configPath], {
     log: path.join(folder, "portcullis.log"),
-    env: { ...process.env, NO_COLOR: "1" },
+    env: { ...process.env, ...env, NO_COLOR: "1" },
   });
   onStarted(program);
   await program.ready(20, async () => (await fetch(`http://127.0.0.1:${adminPort}/readyz`)).status === 200);

@@ -18,6 +18,8 @@ export async function openSession(client, { headers = identity(), timeout = 30_0
 
 class Session {
   pings = 0;
+  /** Called with the name and payload of each event after the challenge. */
+  onEvent = () => {};
   /** Resolves with {code, reason}; 1006 where no close frame came. */
   closed = new Promise((resolve) => (this.onClosed = resolve));
   hello = new Promise((resolve, reject) => Object.assign(this, { onHello: resolve, onRefused: reject }));
@@ -112,6 +114,8 @@ class Session {
     if (message.type === "event" && message.event === "connect.challenge") {
       this.#connectId = crypto.randomUUID();
       this.#send(OP.text, JSON.stringify(connectRequest(this.#connectId, message.payload, this.buildId)));
+    } else if (message.type === "event") {
+      this.onEvent(message.event, message.payload);
     } else if (message.type === "res" && message.id === this.#connectId) {
       if (message.ok) this.onHello(message.payload);
       else this.onRefused(new Error(`the gateway refused the session: ${JSON.stringify(message.error)}`));

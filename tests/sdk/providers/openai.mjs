@@ -132,7 +132,9 @@ function* responseStream(asked, hash, bytes) {
     const [{ text }] = finished.content;
     yield event("response.output_item.added", { output_index: 0, item: item(hash, "in_progress", []) });
     yield event("response.content_part.added", { ...at, content_index: 0, part: part("") });
-    for (const delta of tokensOf(hash)) yield event("response.output_text.delta", { ...at, content_index: 0, delta, logprobs: [] });
+    for (const delta of tokensOf(hash)) {
+      yield event("response.output_text.delta", { ...at, content_index: 0, delta, logprobs: [] });
+    }
     yield event("response.output_text.done", { ...at, content_index: 0, text, logprobs: [] });
     yield event("response.content_part.done", { ...at, content_index: 0, part: part(text) });
   }
@@ -169,7 +171,9 @@ function form(contentType, body) {
     const split = piece.indexOf("\r\n\r\n");
     const head = piece.subarray(0, split).toString();
     fields.push({
-      name: /\bname="([^"]*)"/.exec(head)?.[1], filename: /\bfilename="([^"]*)"/.exec(head)?.[1], value: piece.subarray(split + 4),
+      name: /\bname="([^"]*)"/.exec(head)?.[1],
+      filename: /\bfilename="([^"]*)"/.exec(head)?.[1],
+      value: piece.subarray(split + 4),
     });
     at = next;
   }

@@ -1,0 +1,363 @@
+//! Which credentials a call may carry, and what each looks like on the wire.
+
+use super::caller::Caller;
+use super::keeper::{CredentialKey, Keeper, now};
+use super::outgoing::BETA;
+use super::problem::Problem;
+use super::profiles::{Loaded, Profiles};
+use super::refresher::{Refreshed, refreshed};
+use crate::config::SharedKeys;
+use crate::credentials::order::ordered;
+use crate::credentials::provider::ACCOUNT_HEADER;
+use crate::credentials::{Dialect, Login, OAuthTokens, Profile, ProfileId};
+use crate::secrets::SecretValue;
+use crate::snapshot::{BackDoor, Provider};
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What Anthropic's bearer tokens of a login begin with.
+const ANTHROPIC_LOGIN: &str = "sk-ant-oat";
+/// What a request with such a token must say.
+const ANTHROPIC_LOGIN_BETA: HeaderValue = HeaderValue::from_static("oauth-2025-04-20");
+
+/// A credential, ready to be put on.
+pub(super) struct Candidate {
+    /// What its state is kept by.
+    pub(super) key: CredentialKey,
+    /// Its name in the log: a profile's, or a key's fingerprint.
+    pub(super) name: String,
+    /// Its headers.
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// The profile, where it is one that has an order and a history.
+    pub(super) profile: Option<ProfileId>,
+    /// The token that a refresh would replace.
+    access: Option<SecretValue>,
+}
+
+/// The credentials that a call may carry, the next to try first.
+pub(super) struct Candidates {
+    keeper: Arc<Keeper>,
+    door: Arc<BackDoor>,
+    provider: Arc<Provider>,
+    store: Option<Arc<Profiles>>,
+    folder: Option<PathBuf>,
+    untried: VecDeque<Choice>,
+    all: Vec<CredentialKey>,
+    /// Why some could not be used.
+    unusable: Vec<String>,
+}
+
+enum Choice {
+    Profile(ProfileId),
+    Key(usize),
+}
+
+impl Candidates {
+    /// Those of `caller` for `provider`. Waits for the sink where it has not been read.
+    pub(super) async fn gather(
+        keeper: &Arc<Keeper>,
+        door: &Arc<BackDoor>,
+        provider: &Arc<Provider>,
+        caller: Caller<'_>,
+        pinned: Option<&ProfileId>,
+    ) -> Result<Self, Problem> {
+        let (folder, takes_keys) = match caller {
+            Caller::Main => (door.state_dir.clone(), true),
+            Caller::Agent(agent) => (
+                agent.state_dir.clone(),
+                agent.shared_keys == SharedKeys::Granted,
+            ),
+        };
+        let store = match &folder {
+            Some(folder) => Some(open(keeper, door, folder).await?),
+            None => None,
+        };
+        let loaded = store.as_ref().map(|store| store.loaded());
+        let sink = loaded.as_ref().map(|loaded| &loaded.sink);
+        let order = door.order.get(&provider.name).map(Vec::as_slice);
+        let profiles = sink.map_or(Vec::new(), |sink| {
+            ordered(sink, &provider.name, pinned, order)
+        });
+        if let Some(pinned) = pinned
+            && profiles.first().is_none_or(|first| first.id != *pinned)
+        {
+            return Err(Problem::UnknownProfile {
+                profile: pinned.to_string(),
+                provider: provider.name.clone(),
+            });
+        }
+        let mut all = Vec::new();
+        let mut untried = VecDeque::new();
+        for profile in profiles {
+            all.push(CredentialKey {
+                folder: folder.clone(),
+                name: profile.id.to_string(),
+            });
+            untried.push_back(Choice::Profile(profile.id.clone()));
+        }
+        if takes_keys {
+            for (index, key) in provider.keys.iter().enumerate() {
+                all.push(CredentialKey::of_pool(door, &provider.name, key));
+                untried.push_back(Choice::Key(index));
+            }
+        }
+        Ok(Self {
+            keeper: keeper.clone(),
+            door: door.clone(),
+            provider: provider.clone(),
+            store,
+            folder,
+            untried,
+            all,
+            unusable: Vec::new(),
+        })
+    }
+
+    /// The next that may be used now.
+    pub(super) async fn next(&mut self) -> Option<Candidate> {
+        while let Some(choice) = self.untried.pop_front() {
+            let candidate = match choice {
+                Choice::Key(index) => self.key(index),
+                Choice::Profile(id) => self.profile(&id).await,
+            };
+            match candidate {
+                Ok(Some(candidate)) => return Some(candidate),
+                // It cools down.
+                Ok(None) => {}
+                Err(why) => self.unusable.push(why),
+            }
+        }
+        None
+    }
+
+    /// Whether there may be another.
+    pub(super) fn has_more(&self) -> bool {
+        let now = now();
+        let is_cooling = |key: CredentialKey| self.keeper.fare(&key).cooldown.left(now).is_some();
+        self.untried.iter().any(|choice| {
+            !is_cooling(match choice {
+                Choice::Profile(id) => self.profile_key(id),
+                Choice::Key(index) => self.pool_key(*index),
+            })
+        })
+    }
+
+    /// How long until the first of all that cool down may be used again.
+    pub(super) fn soonest(&self) -> Option<Duration> {
+        let now = now();
+        let left = |key| self.keeper.fare(key).cooldown.left(now);
+        self.all.iter().filter_map(left).min()
+    }
+
+    /// Why there is none that can be used.
+    pub(super) fn why_none(&self) -> String {
+        if !self.unusable.is_empty() {
+            return self.unusable.join("; ");
+        }
+        match (&self.provider.login, &self.store) {
+            (Some(_), None) => "it needs a login, and `models.stateDir` is not set".to_owned(),
+            (Some(_), Some(_)) => format!(
+                "nobody has logged in: `portcullis models auth login --provider {}`",
+                self.provider.name
+            ),
+            (None, _) => {
+                let name = &self.provider.name;
+                format!(
+                    "there is no key (`models.providers.{name}.apiKey`, a variable) and no profile"
+                )
+            }
+        }
+    }
+
+    /// The same profile with another token than the one that the provider didn't take.
+    pub(super) async fn renewed(&mut self, candidate: &Candidate) -> Option<Candidate> {
+        let (id, unfit) = (candidate.profile.clone()?, candidate.access.clone()?);
+        match self.refresh(&id, Some(unfit)).await {
+            Ok(profile) => self.ready(&profile).ok(),
+            Err(why) => {
+                self.unusable.push(why);
+                None
+            }
+        }
+    }
+
+    fn pool_key(&self, index: usize) -> CredentialKey {
+        CredentialKey::of_pool(&self.door, &self.provider.name, &self.provider.keys[index])
+    }
+
+    fn profile_key(&self, id: &ProfileId) -> CredentialKey {
+        CredentialKey {
+            folder: self.folder.clone(),
+            name: id.to_string(),
+        }
+    }
+
+    fn key(&self, index: usize) -> Result<Option<Candidate>, String> {
+        let key = self.pool_key(index);
+        let ready = &self.provider.keys[index];
+        if self.keeper.fare(&key).cooldown.left(now()).is_some() {
+            return Ok(None);
+        }
+        // A setup-token among the keys is a login's token all the same.
+        let headers = match ready.key.value.expose().starts_with(ANTHROPIC_LOGIN) {
+            true if self.provider.dialect == Dialect::Anthropic => {
+                self.bearer(&ready.key.value, None)?
+            }
+            _ => vec![(self.provider.header.clone(), ready.value.clone())],
+        };
+        Ok(Some(Candidate {
+            key,
+            name: format!("#{}", ready.key.fingerprint),
+            headers,
+            profile: None,
+            access: None,
+        }))
+    }
+
+    async fn profile(&self, id: &ProfileId) -> Result<Option<Candidate>, String> {
+        let key = self.profile_key(id);
+        if self.keeper.fare(&key).cooldown.left(now()).is_some() {
+            return Ok(None);
+        }
+        let loaded = self.loaded();
+        let profile = loaded.profile(id).ok_or(format!("`{id}` has gone"))?;
+        match &profile.login {
+            Login::OAuth(tokens) if !tokens.is_unexpired(now()) => {
+                let profile = self.refresh(id, None).await?;
+                self.ready(&profile).map(Some)
+            }
+            Login::External(login) => {
+                let login = login.clone();
+                // Another program's file is read each time: it changes without a word.
+                let read = tokio::task::spawn_blocking(move || login.read()).await;
+                let read = read.map_err(|_| format!("`{id}`: its file can't be read"))?;
+                let (token, expires) = read.map_err(|error| format!("`{id}`: {error}"))?;
+                if expires.is_some_and(|at| at <= now()) {
+                    return Err(format!("`{id}` has expired; its own program renews it"));
+                }
+                let headers = self.bearer(&token, None)?;
+                Ok(Some(self.candidate(id, headers, None)))
+            }
+            _ => self.ready(profile).map(Some),
+        }
+    }
+
+    /// A profile whose secret is there.
+    fn ready(&self, profile: &Profile) -> Result<Candidate, String> {
+        let id = &profile.id;
+        let why = |problem| format!("`{id}`: {problem}");
+        let loaded = self.loaded();
+        match &profile.login {
+            Login::ApiKey(held) => {
+                let key = loaded.value(held).map_err(why)?;
+                let headers = match key.expose().starts_with(ANTHROPIC_LOGIN) {
+                    true if self.provider.dialect == Dialect::Anthropic => {
+                        self.bearer(&key, None)?
+                    }
+                    _ => {
+                        let value = self.provider.header_value(&key);
+                        let value = value.map_err(|error| why(error.to_string()))?;
+                        vec![(self.provider.header.clone(), value)]
+                    }
+                };
+                Ok(self.candidate(id, headers, None))
+            }
+            Login::Token { token, expires } => {
+                if expires.is_some_and(|at| at <= now()) {
+                    return Err(format!("`{id}` has expired"));
+                }
+                let token = loaded.value(token).map_err(why)?;
+                let headers = self.bearer(&token, None)?;
+                Ok(self.candidate(id, headers, None))
+            }
+            Login::OAuth(tokens) => {
+                let OAuthTokens {
+                    access, account_id, ..
+                } = tokens;
+                let headers = self.bearer(access, account_id.as_deref())?;
+                Ok(self.candidate(id, headers, Some(access.clone())))
+            }
+            Login::External(_) => Err(why("it is read when it is used".to_owned())),
+        }
+    }
+
+    fn candidate(
+        &self,
+        id: &ProfileId,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        access: Option<SecretValue>,
+    ) -> Candidate {
+        Candidate {
+            key: self.profile_key(id),
+            name: id.to_string(),
+            headers,
+            profile: Some(id.clone()),
+            access,
+        }
+    }
+
+    /// A token as a bearer (RFC 6750 section 2.1), with what the provider wants beside it.
+    fn bearer(
+        &self,
+        token: &SecretValue,
+        account: Option<&str>,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
+        let unfit = |_| "its token can't be sent in a header".to_owned();
+        let whole = SecretValue::concat(&["Bearer ", token.expose()]);
+        let mut value = HeaderValue::from_bytes(whole.expose_bytes()).map_err(unfit)?;
+        value.set_sensitive(true);
+        let mut headers = vec![(AUTHORIZATION, value)];
+        if self.provider.dialect == Dialect::Anthropic {
+            headers.push((BETA, ANTHROPIC_LOGIN_BETA));
+        }
+        if let (Some(account), Some(_)) = (account, &self.provider.login) {
+            let value = HeaderValue::from_str(account).map_err(unfit)?;
+            headers.push((HeaderName::from_static(ACCOUNT_HEADER), value));
+        }
+        Ok(headers)
+    }
+
+    async fn refresh(
+        &self,
+        id: &ProfileId,
+        unfit: Option<SecretValue>,
+    ) -> Result<Box<Profile>, String> {
+        let (Some(store), Some(servers)) = (&self.store, &self.provider.login) else {
+            return Err(format!("`{id}` has expired, and nobody here can renew it"));
+        };
+        match refreshed(&self.keeper, store, id, unfit, servers, &self.door).await {
+            Refreshed::Profile(profile) => Ok(profile),
+            Refreshed::NeedsLogin => Err(format!("`{id}` needs a login")),
+            Refreshed::Failed => Err(format!("`{id}` could not be renewed this time")),
+        }
+    }
+
+    fn loaded(&self) -> Arc<Loaded> {
+        let store = self.store.as_ref();
+        store.map(|store| store.loaded()).unwrap_or_default()
+    }
+}
+
+async fn open(
+    keeper: &Arc<Keeper>,
+    door: &Arc<BackDoor>,
+    folder: &std::path::Path,
+) -> Result<Arc<Profiles>, Problem> {
+    if let Some(known) = keeper.known_store(folder) {
+        return Ok(known);
+    }
+    let (keeper, door, folder) = (keeper.clone(), door.clone(), folder.to_owned());
+    let opened = tokio::task::spawn_blocking(move || keeper.store(&folder, &door)).await;
+    opened.map_err(|_| Problem::Overloaded)
+}
+
+impl Candidate {
+    /// Whether a token of a login, which a refusal may have ended for good.
+    pub(super) fn is_login(&self) -> bool {
+        self.access.is_some()
+    }
+}
