@@ -335,11 +335,11 @@ fn a_login_of_claude_is_read_from_its_file_each_time() {
             "{listed}"
         );
     };
-    listed("external  good");
+    listed("external  ready");
     write(1_000);
     listed("external  expired");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
-    listed("external  unusable");
+    listed("external  unresolved");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod span;
 
 use super::super::{EXIT_FAILURE, chain, output};
 use super::place::Place;
+use crate::credentials::order::ordered;
 use crate::credentials::token_sink::Draft;
 use crate::credentials::{Entry, Profile, ProfileId, Sink, SinkError, UnixMillis, profile};
 use clap::Subcommand;
@@ -22,7 +23,7 @@ use std::time::SystemTime;
 pub(in crate::cli) enum Command {
     /// Log in at a provider with a browser, here or elsewhere, or use the login of
     /// another program
-    Login(login::Arguments),
+    Login(Box<login::Arguments>),
     /// Store an API key or a token that is given on standard input
     PasteToken(paste::Arguments),
     /// Store the token that `claude setup-token` printed, given on standard input
@@ -96,14 +97,29 @@ fn is_of(entry: &Entry, provider: &str) -> bool {
 
 /// Keeps a profile, in front of all others of its provider if it is the default.
 fn store(place: &Place, profile: &Profile, is_default: bool) -> Result<(), AuthError> {
-    place.sink.update(|draft| {
+    let provider = profile.serves();
+    let order = |draft: &Draft, first: Option<&ProfileId>| -> Vec<ProfileId> {
+        let sink = draft.sink();
+        let order = ordered(&sink, provider, first, place.order_of(provider));
+        order.iter().map(|profile| profile.id.clone()).collect()
+    };
+    let is_tried = place.sink.update(|draft| {
         check_free(&draft.sink(), &profile.id, profile.login.kind())?;
         draft.put_profile(profile);
         if is_default {
-            put_first(draft, profile);
+            let first = order(draft, Some(&profile.id));
+            draft.set_order(provider, &first);
         }
-        Ok(())
-    })?
+        Ok::<_, AuthError>(order(draft, None).contains(&profile.id))
+    })??;
+    if !is_tried {
+        output::complain(format_args!(
+            "portcullis: `{id}` is stored, but not in the order of {provider}, which leaves out \
+             whom it doesn't name: see `portcullis models auth order`",
+            id = profile.id
+        ));
+    }
+    Ok(())
 }
 
 /// Whether a name is free, or its profile one that a new one is meant to replace: a key
@@ -117,23 +133,4 @@ fn check_free(sink: &Sink, id: &ProfileId, kind: &str) -> Result<(), AuthError> 
         ))),
         _ => Ok(()),
     }
-}
-
-/// Puts a profile in front of all others of its provider.
-fn put_first(draft: &mut Draft, profile: &Profile) {
-    let sink = draft.sink();
-    let provider = profile.serves();
-    // An order leaves out what isn't in it: the others stay behind.
-    let others: Vec<_> = match sink.order.get(provider) {
-        Some(order) => order.clone(),
-        None => {
-            let profiles = sink.profiles.iter().filter_map(Entry::profile);
-            let own = profiles.filter(|other| other.serves() == provider);
-            own.map(|other| other.id.clone()).collect()
-        }
-    };
-    let first = std::iter::once(profile.id.clone());
-    let rest = others.into_iter().filter(|id| *id != profile.id);
-    let order: Vec<_> = first.chain(rest).collect();
-    draft.set_order(provider, &order);
 }

@@ -92,6 +92,12 @@ impl Place {
         }
     }
 
+    /// The configuration's order of a provider's profiles.
+    pub(super) fn order_of(&self, provider: &str) -> Option<&[String]> {
+        let order = self.config.as_ref()?.models.order.get(provider)?;
+        Some(order)
+    }
+
     /// Whether there is such a provider.
     pub(super) fn has_provider(&self, provider: &str) -> bool {
         let configured = self.config.as_ref();
