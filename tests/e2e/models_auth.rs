@@ -267,6 +267,14 @@ fn order_and_logout_take_profiles_that_are_there() {
     ];
     home.good(&again, "sk-2");
     assert_eq!(home.good(&get, ""), "openai:c\nopenai:b\nopenai:a\n");
+    let unlisted = ["paste-token", "--provider=openai", "--profile-name=d"];
+    let output = home.run(&unlisted, "sk-3");
+    let said = text(&output.stderr);
+    assert!(
+        output.status.success() && said.contains("not in the order of openai"),
+        "{said}"
+    );
+    home.good(&["logout", "openai:d"], "");
     assert_eq!(
         home.good(&["logout", "openai:b"], ""),
         "logged out: openai:b\n"
