@@ -8,6 +8,7 @@ mod config_file;
 mod demo;
 mod explain;
 mod interruptible;
+mod models;
 mod output;
 mod run;
 mod secrets;
@@ -93,6 +94,9 @@ enum Command {
     /// List, resolve, audit and reload the configuration's secrets
     #[command(subcommand)]
     Secrets(secrets::Command),
+    /// Model credentials: status, logins, pasted keys and order
+    #[command(subcommand)]
+    Models(models::Command),
     /// Print a shell's completion script
     Completions(completions::Arguments),
     /// Print the man page
@@ -117,6 +121,7 @@ pub fn run() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Secrets(command) => secrets::run(command),
+        Command::Models(command) => models::run(command),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man => completions::man(),
     }

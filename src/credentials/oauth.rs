@@ -2,11 +2,12 @@
 
 mod answer;
 mod claims;
+mod failure;
 mod token_server;
 
 pub use answer::AnswerError;
+pub use failure::{TokenError, Unanswered};
 pub(super) use token_server::{Grant, ask};
-pub use token_server::{TokenError, Unanswered};
 
 use super::provider::OAuthSettings;
 use super::{OAuthTokens, UnixMillis};
