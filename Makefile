@@ -2,7 +2,7 @@
 # `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-openclaw lint bench bench-compare memory soak soak-reload release
+.PHONY: help run test test-openclaw test-sdk lint bench bench-compare memory soak soak-reload release
 
 # rustup's installer leaves cargo here without touching the running shell.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -25,6 +25,11 @@ test-openclaw: ## Run the real OpenClaw gateway behind Portcullis (about 5 min)
 	tests/openclaw/install
 	cargo test --locked --test secret_oracle -- --nocapture
 	tests/openclaw/run $(ARGS)
+
+test-sdk: ## The official SDKs through the back door, and a login in a browser (about 2 min)
+	@.ci/setup build sdk
+	cargo build --locked
+	tests/sdk/run $(ARGS)
 
 lint: ## Check formatting, lints, documentation and dependencies
 	@.ci/setup build

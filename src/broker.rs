@@ -24,13 +24,13 @@ mod request_body;
 mod route;
 mod usage;
 
-use crate::config::ByteSize;
+use crate::config::{ByteSize, Config};
 use crate::credentials::ProfileId;
 use crate::credentials::status::{CredentialStatus, State};
 use crate::drain::Drain;
 use crate::local_caller::{self, AllowedHosts};
 use crate::secrets::Environment;
-use crate::snapshot::{BackDoor, Provider, Snapshot};
+use crate::snapshot::{BackDoor, BuildError, Provider, Snapshot, inspect_back_door};
 use crate::telemetry::metrics::Metrics;
 use answer::AnswerBody;
 use arc_swap::ArcSwap;
@@ -92,6 +92,37 @@ struct Ends {
 
 /// A request's answer, or why there is none.
 type Outcome = Result<Response<AnswerBody>, (Problem, Option<Duration>)>;
+
+/// A row for every credential as the configuration, the environment and the sinks tell
+/// it, without a running process, and what of them can't be read. Resolves secrets, and
+/// waits for all of it.
+#[must_use]
+pub fn credentials_of_files(
+    config: &Config,
+    environment: Environment<'static>,
+) -> (Vec<CredentialStatus>, Vec<String>) {
+    let (door, errors) = inspect_back_door(config, environment);
+    let metrics = Metrics::new("", "", &[]);
+    let keeper = Keeper::new(environment, Arc::new(metrics));
+    keeper.read_all(&door, false);
+    let mut rows = keeper.status(&door, now());
+    let mut problems = keeper.sink_problems(&door);
+    for error in errors {
+        let key = error.key().to_owned();
+        let rest = key.strip_prefix("models.providers.");
+        let provider = rest.and_then(|rest| rest.rsplit_once('.'));
+        match (provider, &error) {
+            (Some((provider, _)), BuildError::Secret { .. }) => {
+                rows.retain(|row| row.provider != provider || row.state != State::Missing);
+                let problem = crate::telemetry::with_causes(&error);
+                rows.push(CredentialStatus::unresolved(provider, key.clone(), problem));
+            }
+            (_, BuildError::Sink { .. }) => {}
+            _ => problems.push(error.in_full()),
+        }
+    }
+    (rows, problems)
+}
 
 impl Broker {
     /// A back door that serves by `snapshot`, which has one.

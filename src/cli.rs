@@ -1,6 +1,7 @@
 //! The commands. This is the only room that prints, and `main` the only other
 //! one that knows exit codes.
 
+mod admin_client;
 mod check;
 mod completions;
 mod config;

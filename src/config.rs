@@ -46,7 +46,7 @@ pub use listen::Listen;
 pub use log::{Log, LogLevel};
 pub use models::{Agent, ModelProvider, Models, SharedKeys};
 pub use problem::{InFile, Problem, Warning};
-pub use quantity::ByteSize;
+pub use quantity::{ByteSize, parse_duration};
 pub use surface::{
     ADMIN_TOKEN, Activity, CLIENT_TOKEN, Surface, TLS_KEY, UPSTREAM_CREDENTIAL, agent_token,
 };

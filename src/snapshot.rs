@@ -9,7 +9,9 @@ mod terms;
 mod token;
 mod watched;
 
-pub use back_door::{AgentCaller, BackDoor, Login, Provider, ReadyKey};
+pub use back_door::{
+    AgentCaller, BackDoor, Login, Provider, ReadyKey, inspect as inspect_back_door,
+};
 pub use error::BuildError;
 pub use secrets::{IGNORED_INACTIVE, SecretProblem, SecretState, Secrets, State};
 pub use terms::Terms;

@@ -2,6 +2,8 @@
 
 mod auth;
 mod place;
+mod status;
+mod table;
 
 use super::interruptible;
 use clap::Subcommand;
@@ -10,6 +12,8 @@ use std::process::ExitCode;
 /// Subcommands of `models`.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Show every credential, its state, its end and its cool-down; never a secret
+    Status(status::Arguments),
     /// Log in at providers, paste keys and tokens, and choose which comes first
     #[command(subcommand)]
     Auth(auth::Command),
@@ -17,6 +21,7 @@ pub(super) enum Command {
 
 pub(super) fn run(command: Command) -> ExitCode {
     interruptible::run(move || match command {
+        Command::Status(arguments) => status::run(&arguments),
         Command::Auth(command) => auth::run(command),
     })
 }

@@ -50,7 +50,8 @@ impl fmt::Display for ByteSize {
 }
 
 /// Reads a whole number and a unit: `ms`, `s`, `m`, `h` or `d`.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
     parse(text, &DURATION_UNITS).map(Duration::from_millis)
 }
 

@@ -184,6 +184,15 @@ impl CredentialStatus {
         row
     }
 
+    /// The row of a key of the config whose secret is not to be had.
+    #[must_use]
+    pub fn unresolved(provider: &str, key: String, problem: String) -> Self {
+        let mut row = Self::new(provider, key, "api_key");
+        row.state = State::Unresolved;
+        row.detail = Some(problem);
+        row
+    }
+
     fn new(provider: &str, name: String, kind: &str) -> Self {
         Self {
             provider: provider.to_owned(),

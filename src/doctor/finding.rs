@@ -34,6 +34,12 @@ pub enum FindingId {
     RefUnresolved,
     /// Something couldn't be looked at, so nothing is said about it.
     NotExamined,
+    /// A model provider's credential has ended, or its login is over.
+    ModelCredentialExpired,
+    /// A model provider's credential ends soon.
+    ModelCredentialExpiring,
+    /// A model provider has no credential, or one whose secret is not to be had.
+    ModelCredentialMissing,
 }
 
 /// How bad a finding is; the worst is the greatest.
@@ -72,6 +78,9 @@ impl FindingId {
             Self::UnitEnvironment => "UNIT_ENVIRONMENT",
             Self::RefUnresolved => "REF_UNRESOLVED",
             Self::NotExamined => "NOT_EXAMINED",
+            Self::ModelCredentialExpired => "MODEL_CREDENTIAL_EXPIRED",
+            Self::ModelCredentialExpiring => "MODEL_CREDENTIAL_EXPIRING",
+            Self::ModelCredentialMissing => "MODEL_CREDENTIAL_MISSING",
         }
     }
 }
@@ -154,6 +163,9 @@ mod tests {
             FindingId::UnitEnvironment,
             FindingId::RefUnresolved,
             FindingId::NotExamined,
+            FindingId::ModelCredentialExpired,
+            FindingId::ModelCredentialExpiring,
+            FindingId::ModelCredentialMissing,
         ] {
             assert_eq!(serde_json::to_value(id).unwrap(), id.as_str());
         }

@@ -109,6 +109,22 @@ fn sensitive(bytes: &HeaderBytes) -> HeaderValue {
     value
 }
 
+/// The back door's credentials, whether it is on or not, with what is wrong with them.
+/// Resolves every secret that is in use, and waits for that.
+#[must_use]
+pub fn inspect(config: &Config, environment: Environment<'_>) -> (BackDoor, Vec<BuildError>) {
+    let secrets = Secrets::resolve(config, environment);
+    let mut errors = Vec::new();
+    let door = assemble(config, &secrets, environment, None, &mut errors);
+    let (unresolved, _) = secrets.into_parts();
+    let is_ours = |error: &BuildError| {
+        let key = error.key();
+        key.starts_with("models.") || key.starts_with("agents.")
+    };
+    errors.extend(unresolved.into_iter().filter(is_ours));
+    (door, errors)
+}
+
 pub(super) fn build(
     config: &Config,
     secrets: &Secrets,
@@ -116,8 +132,18 @@ pub(super) fn build(
     previous: Option<&BackDoor>,
     errors: &mut Vec<BuildError>,
 ) -> Option<BackDoor> {
+    config.models.listen?;
+    Some(assemble(config, secrets, environment, previous, errors))
+}
+
+fn assemble(
+    config: &Config,
+    secrets: &Secrets,
+    environment: Environment<'_>,
+    previous: Option<&BackDoor>,
+    errors: &mut Vec<BuildError>,
+) -> BackDoor {
     let models = &config.models;
-    models.listen?;
     let from_file = match models.env_file.as_deref().map(DotEnv::read) {
         None => DotEnv::default(),
         Some(Ok(file)) => file,
@@ -172,7 +198,7 @@ pub(super) fn build(
         .collect();
     credential_headers.sort_by(|one, other| one.as_str().cmp(other.as_str()));
     credential_headers.dedup();
-    Some(BackDoor {
+    BackDoor {
         client_token,
         agents,
         providers,
@@ -182,7 +208,7 @@ pub(super) fn build(
         max_replay_bytes: usize::try_from(models.max_replay_bytes.bytes()).unwrap_or(usize::MAX),
         order: models.order.clone(),
         secret_providers: config.secrets.clone(),
-    })
+    }
 }
 
 /// Where clients of any provider put credentials.

@@ -1,10 +1,11 @@
 //! `models auth list`: every profile and its state as the files tell it, never a secret.
 
-use super::super::super::output::{self, Style, one_line};
+use super::super::super::output::{self, Style};
 use super::super::place::Whose;
+use super::super::table;
 use super::{chain, fail, is_of, now};
-use crate::credentials::status::{CredentialStatus, Fare, State};
-use crate::credentials::{Cooldown, Entry, Login, Sink, UnixMillis, words};
+use crate::credentials::status::{CredentialStatus, Fare};
+use crate::credentials::{Cooldown, Entry, Login, Sink, UnixMillis};
 use clap::Args;
 use serde_json::json;
 use std::process::ExitCode;
@@ -45,7 +46,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         output::complain(format_args!("portcullis: no profile in {}", path.display()));
         Ok(())
     } else {
-        output::raw(table(&rows, now, Style::for_stdout()).as_bytes())
+        output::raw(table::text(&rows, now, Style::for_stdout()).as_bytes())
     };
     output::finish(written, ExitCode::SUCCESS)
 }
@@ -67,36 +68,4 @@ fn row(sink: &Sink, entry: &Entry, now: UnixMillis) -> CredentialStatus {
         _ => (None, None),
     };
     CredentialStatus::of_entry(entry, expires, problem, fare, now)
-}
-
-fn table(rows: &[CredentialStatus], now: UnixMillis, style: Style) -> String {
-    let width = |of: fn(&CredentialStatus) -> &str| {
-        let widths = rows.iter().map(|row| one_line(of(row)).chars().count());
-        widths.max().unwrap_or_default()
-    };
-    let names = width(|row| &row.name);
-    let providers = width(|row| &row.provider);
-    let mut text = String::new();
-    for row in rows {
-        let state = format!("{:12}", row.state.as_str());
-        let state = match row.state {
-            State::Ready => style.green(state),
-            State::CoolingDown => style.dim(state),
-            _ => style.red(state),
-        };
-        let ends = match row.expires_at.map(UnixMillis) {
-            Some(at) if at <= now => format!("expired {}", words::relative(now, at)),
-            Some(at) => format!("expires {}", words::relative(now, at)),
-            None => "no known end".to_owned(),
-        };
-        let (name, provider) = (one_line(&row.name), one_line(&row.provider));
-        let detail = row.detail.as_deref().map(one_line).unwrap_or_default();
-        let line = format!(
-            "{name:names$}  {provider:providers$}  {:8}  {state}  {ends:20}  {detail}",
-            row.kind
-        );
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
 }

@@ -1,0 +1,170 @@
+//! `portcullis models status`: every credential, as the running process knows it, else
+//! as the files tell it.
+
+use super::super::admin_client::{AskError, Question, ask};
+use super::super::config_file::{Loaded, load_or_complain};
+use super::super::output::{self, Style};
+use super::super::{ConfigPath, EXIT_FAILURE, EXIT_USAGE, chain};
+use super::table;
+use crate::broker;
+use crate::config::parse_duration;
+use crate::credentials::UnixMillis;
+use crate::credentials::status::{CredentialStatus, Verdict, verdict};
+use crate::doctor::check_model_credentials;
+use crate::secrets::env;
+use clap::Args;
+use hyper::{Method, StatusCode};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+/// For the running process' answer.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Something has ended or is missing.
+const EXIT_BAD: u8 = 1;
+/// Something ends soon.
+const EXIT_EXPIRING: u8 = 2;
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes of --check: 0 good, 1 expired or missing, 2 expiring soon. \
+A login that renews itself never expires; one whose provider refused to renew it has expired."
+)]
+pub(in crate::cli) struct Arguments {
+    #[command(flatten)]
+    config: ConfigPath,
+    /// Exit with 1 where a credential has expired or is missing, with 2 where one
+    /// expires soon, and say what to do
+    #[arg(long)]
+    check: bool,
+    /// What --check calls soon
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    within: Duration,
+    /// This provider's alone
+    #[arg(long, value_name = "NAME")]
+    provider: Option<String>,
+    /// Ask no running process: read the configuration, the environment and the files
+    #[arg(long)]
+    offline: bool,
+    /// The running process' admin listener [default: the configuration's admin.address]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "offline")]
+    address: Option<SocketAddr>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Who told of the credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Process,
+    Files,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
+        .ok_or_else(|| "expected a duration such as 24h (ms, s, m, h, d)".to_owned())
+}
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let loaded = match load_or_complain(&arguments.config) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    let (mut rows, problems, origin) = match look(&loaded, arguments) {
+        Ok(found) => found,
+        Err(code) => return code,
+    };
+    if let Some(provider) = &arguments.provider {
+        if !loaded.config.models.providers.contains_key(provider) {
+            output::complain(format_args!(
+                "portcullis: --provider: got `{}`, expected one of the configuration\u{2019}s or a known one",
+                output::one_line(provider)
+            ));
+            return EXIT_USAGE.into();
+        }
+        rows.retain(|row| row.provider == *provider);
+    }
+    let now = UnixMillis::of(SystemTime::now());
+    for problem in &problems {
+        output::complain(format_args!("portcullis: {problem}"));
+    }
+    let findings = check_model_credentials(&rows, &loaded.path, now, arguments.within);
+    let code = match verdict(&rows, now, arguments.within) {
+        _ if !arguments.check => 0,
+        _ if !problems.is_empty() => EXIT_BAD,
+        Verdict::Good => 0,
+        Verdict::Expiring => EXIT_EXPIRING,
+        Verdict::Bad => EXIT_BAD,
+    };
+    let written = if arguments.json {
+        output::line(json!({
+            "origin": if origin == Origin::Process { "process" } else { "files" },
+            "credentials": rows,
+            "findings": findings,
+            "problems": problems,
+        }))
+    } else if rows.is_empty() {
+        output::complain(
+            "portcullis: there is no credential, and no configured provider lacks one",
+        );
+        Ok(())
+    } else {
+        output::raw(table::text(&rows, now, Style::for_stdout()).as_bytes())
+    };
+    if arguments.check && !arguments.json {
+        for finding in &findings {
+            output::complain(format_args!(
+                "{} {} {}: {}; do: {}",
+                finding.severity, finding.id, finding.place, finding.evidence, finding.remedy
+            ));
+        }
+    }
+    output::finish(written, code.into())
+}
+
+type Found = (Vec<CredentialStatus>, Vec<String>, Origin);
+
+fn look(loaded: &Loaded, arguments: &Arguments) -> Result<Found, ExitCode> {
+    if !arguments.offline {
+        let question = Question {
+            method: Method::GET,
+            path: "/status",
+            address: arguments.address,
+            patience: ANSWER,
+        };
+        match ask(&loaded.config, &question) {
+            Ok((StatusCode::OK, status)) => {
+                if let Some(found) = told(&status) {
+                    return Ok(found);
+                }
+                output::complain(
+                    "portcullis: the running process has no back door: asking the files",
+                );
+            }
+            Ok((status, answer)) => {
+                let message = answer["error"]["message"].as_str().unwrap_or_default();
+                output::complain(format_args!("portcullis: {message} ({status})"));
+                return Err(EXIT_FAILURE.into());
+            }
+            // Nothing runs there: the files say what can be said.
+            Err(AskError::Unreachable { .. } | AskError::NoPort) if arguments.address.is_none() => {
+            }
+            Err(error) => {
+                output::complain(format_args!("portcullis: {}", chain(&error)));
+                return Err(EXIT_FAILURE.into());
+            }
+        }
+    }
+    let (rows, problems) = broker::credentials_of_files(&loaded.config, &env::Process);
+    Ok((rows, problems, Origin::Files))
+}
+
+/// The rows in the running process' status.
+fn told(status: &Value) -> Option<Found> {
+    let rows = serde_json::from_value(status["credentials"].clone()).ok()?;
+    let problems = serde_json::from_value(status["tokenSinkProblems"].clone()).ok()?;
+    Some((rows, problems, Origin::Process))
+}

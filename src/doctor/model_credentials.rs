@@ -1,0 +1,174 @@
+//! What is wrong with the credentials of model providers, by the rows of their status.
+
+use super::finding::{Finding, FindingId, Place, Severity};
+use crate::credentials::status::{CredentialStatus, State, Verdict};
+use crate::credentials::{UnixMillis, words};
+use std::path::Path;
+use std::time::Duration;
+
+/// A finding for each credential that a check objects to, with `within` for "soon".
+/// `config` is the file that the providers are configured in.
+#[must_use]
+pub fn check_model_credentials(
+    rows: &[CredentialStatus],
+    config: &Path,
+    now: UnixMillis,
+    within: Duration,
+) -> Vec<Finding> {
+    let objected = rows.iter().map(|row| (row, row.verdict(now, within)));
+    let objected = objected.filter(|(_, verdict)| *verdict != Verdict::Good);
+    objected.map(|(row, _)| finding(row, config, now)).collect()
+}
+
+fn finding(row: &CredentialStatus, config: &Path, now: UnixMillis) -> Finding {
+    let CredentialStatus {
+        provider,
+        agent,
+        name,
+        state,
+        expires_at,
+        detail,
+        ..
+    } = row;
+    let detail = detail.as_deref().unwrap_or("no more is known");
+    let when = expires_at.map(|at| words::relative(now, UnixMillis(at)));
+    let when = when.as_deref().unwrap_or("at a time that is not known");
+    let (id, severity, evidence) = match state {
+        State::Expired => (
+            FindingId::ModelCredentialExpired,
+            Severity::Critical,
+            format!("`{name}` expired {when}"),
+        ),
+        State::NeedsLogin => (
+            FindingId::ModelCredentialExpired,
+            Severity::Critical,
+            format!("`{name}` needs a login: {detail}"),
+        ),
+        State::Unresolved => (
+            FindingId::ModelCredentialMissing,
+            Severity::Critical,
+            format!("the secret of `{name}` is not to be had: {detail}"),
+        ),
+        State::Unusable => (
+            FindingId::ModelCredentialMissing,
+            Severity::Warning,
+            format!("`{name}` is no credential that could be used: {detail}"),
+        ),
+        State::Missing => (
+            FindingId::ModelCredentialMissing,
+            Severity::Critical,
+            format!("`{provider}` is configured and has no credential"),
+        ),
+        State::Ready | State::CoolingDown => (
+            FindingId::ModelCredentialExpiring,
+            Severity::Warning,
+            format!("`{name}` expires {when}"),
+        ),
+    };
+    let key = match agent {
+        Some(agent) => format!("agents.{agent}"),
+        None => format!("models.providers.{provider}"),
+    };
+    Finding {
+        id,
+        severity,
+        evidence,
+        remedy: remedy(row),
+        place: Place {
+            key: Some(key),
+            ..Place::file(config)
+        },
+    }
+}
+
+fn remedy(row: &CredentialStatus) -> String {
+    let provider = &row.provider;
+    match (row.state, row.kind.as_str()) {
+        (State::Unusable, _) => format!(
+            "put the credential in anew, or take it out with `portcullis models auth logout {}`",
+            row.name
+        ),
+        (State::Unresolved, _) => {
+            "give its reference a value: see `portcullis secrets list`".to_owned()
+        }
+        (State::Missing, _) => format!(
+            "set a key (`models.providers.{provider}.apiKey`), or log in with `portcullis models auth`"
+        ),
+        (_, "oauth") => format!("portcullis models auth login --provider {provider}"),
+        (_, "external") => "let the program that owns the login renew it".to_owned(),
+        (_, _) if provider == "anthropic" => "portcullis models auth setup-token".to_owned(),
+        (_, _) => format!("portcullis models auth paste-token --provider {provider}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn row(kind: &str, state: State, expires_at: Option<UnixMillis>) -> CredentialStatus {
+        CredentialStatus {
+            kind: kind.to_owned(),
+            state,
+            expires_at: expires_at.map(|at| at.0),
+            name: "anthropic:work".to_owned(),
+            ..CredentialStatus::missing("anthropic")
+        }
+    }
+
+    #[test]
+    fn each_fault_has_a_finding_that_says_what_to_do() {
+        let config = Path::new("/etc/p.toml");
+        for (row, id, evidence, remedy) in [
+            (
+                row("token", State::Expired, Some(UnixMillis(NOW.0 - 7_200_000))),
+                FindingId::ModelCredentialExpired,
+                "expired 2 h ago",
+                "setup-token",
+            ),
+            (
+                row("oauth", State::NeedsLogin, None),
+                FindingId::ModelCredentialExpired,
+                "needs a login",
+                "auth login --provider anthropic",
+            ),
+            (
+                row("token", State::Ready, Some(NOW.plus(DAY / 2))),
+                FindingId::ModelCredentialExpiring,
+                "expires in 12 h",
+                "setup-token",
+            ),
+            (
+                CredentialStatus::missing("anthropic"),
+                FindingId::ModelCredentialMissing,
+                "has no credential",
+                "apiKey",
+            ),
+            (
+                row("api_key", State::Unresolved, None),
+                FindingId::ModelCredentialMissing,
+                "not to be had",
+                "secrets list",
+            ),
+            (
+                row("none", State::Unusable, None),
+                FindingId::ModelCredentialMissing,
+                "no credential that could be used",
+                "logout anthropic:work",
+            ),
+        ] {
+            let findings = check_model_credentials(std::slice::from_ref(&row), config, NOW, DAY);
+            assert_eq!(findings.len(), 1, "{row:?}");
+            assert_eq!(findings[0].id, id);
+            assert!(findings[0].evidence.contains(evidence), "{findings:?}");
+            assert!(findings[0].remedy.contains(remedy), "{findings:?}");
+        }
+        let good = [
+            row("token", State::Ready, Some(NOW.plus(2 * DAY))),
+            row("api_key", State::CoolingDown, None),
+        ];
+        assert_eq!(check_model_credentials(&good, config, NOW, DAY), []);
+    }
+}
