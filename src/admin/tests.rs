@@ -116,7 +116,7 @@ async fn livez_metrics_and_status_answer() {
     for reply in [&livez, &metrics, &status] {
         assert_eq!(reply.field("cache-control"), Some("no-store"));
         assert_eq!(reply.field("server"), None);
-        assert_eq!(reply.field("x-request-id").map(str::len), Some(16));
+        assert_eq!(reply.field("x-request-id").map(str::len), Some(32));
     }
     assert_ne!(livez.field("x-request-id"), status.field("x-request-id"));
 }

@@ -140,9 +140,9 @@ pub(super) fn read(
     };
     for (name, provider) in models.section(walk).members(walk) {
         check_name(&name, &provider, walk);
-        let provider = provider::read(&name, &provider.section(walk), walk, providers);
-        read.providers
-            .extend(provider.map(|provider| (name, provider)));
+        let section = provider.section(walk);
+        let provider = provider::read(&name, &section, listen.is_some(), walk, providers);
+        read.providers.insert(name, provider);
     }
     read.order = read_order(&auth.section(walk), walk);
     read.agents = agents::read(

@@ -3,6 +3,7 @@
 
 mod example;
 mod hidden;
+mod models;
 mod problems;
 mod refusals;
 mod secrets;

@@ -227,7 +227,7 @@ fn build_provider(
         },
     };
     let service = Service {
-        base: provider.base_url.clone(),
+        base: provider.base_url.clone()?,
         trust: trust.clone(),
         connect_timeout: config.limits.upstream_connect_timeout,
     };

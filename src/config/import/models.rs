@@ -6,7 +6,7 @@ use super::object::{LeftOuts, Object, items};
 use super::page::{Page, Section};
 use super::reference;
 
-const NOT_SERVED: &str = "The back door is not served yet: the keys of [models] and [auth] are \
+const NOT_SERVED: &str = "Without `models.listen` the back door is off: the keys of [models] and [auth] are \
                           checked, and do nothing.";
 const NO_KEY: &str = "Its key did not come along. Put it where a reference can name it:";
 

@@ -21,8 +21,9 @@ pub struct ModelProvider {
     pub enabled: bool,
     /// Whether the config has it: a known provider is there without.
     pub is_configured: bool,
-    /// What stands in front of every request's path.
-    pub base_url: BaseUrl,
+    /// What stands in front of every request's path. Never none while the back door is
+    /// on.
+    pub base_url: Option<BaseUrl>,
     /// Who may vouch for it, instead of the public web's authorities.
     pub ca_file: Option<PathBuf>,
     /// How its API speaks.
@@ -50,7 +51,7 @@ impl ModelProvider {
         Self {
             enabled: true,
             is_configured: false,
-            base_url: BaseUrl::parse(known.base_url).expect("the table's is legal"),
+            base_url: Some(BaseUrl::parse(known.base_url).expect("the table's is legal")),
             ca_file: None,
             dialect: known.dialect,
             auth_format: CredentialFormat::parse(known.format).expect("the table's is legal"),
@@ -63,13 +64,14 @@ impl ModelProvider {
 }
 
 /// Reads `[models.providers.NAME]`. A known provider needs no key of it, another a
-/// `baseUrl`.
+/// `baseUrl` where the back door is on.
 pub(super) fn read(
     name: &str,
     section: &Section<'_>,
+    back_door_is_on: bool,
     walk: &mut Walk<'_>,
     providers: &Providers,
-) -> Option<ModelProvider> {
+) -> ModelProvider {
     let [
         enabled,
         base_url_entry,
@@ -96,7 +98,7 @@ pub(super) fn read(
         &["models"],
     );
     let known = known(name).map(ModelProvider::known);
-    if known.is_none() {
+    if known.is_none() && back_door_is_on {
         base_url_entry.needed(walk, BASE_URL);
     }
     let base_url = read_url(&base_url_entry, BASE_URL, walk);
@@ -125,7 +127,7 @@ pub(super) fn read(
         .collect();
     let enabled = enabled.boolean(walk).unwrap_or(true);
     let ca_file = ca_file.path(walk);
-    let known_url = known.as_ref().map(|known| known.base_url.clone());
+    let known_url = known.as_ref().and_then(|known| known.base_url.clone());
     let default_dialect = known
         .as_ref()
         .map_or(Dialect::OpenAi, |known| known.dialect);
@@ -146,10 +148,10 @@ pub(super) fn read(
             (header, format.unwrap_or(default))
         }
     };
-    Some(ModelProvider {
+    ModelProvider {
         enabled,
         is_configured: true,
-        base_url: base_url.or(known_url)?,
+        base_url: base_url.or(known_url),
         ca_file,
         dialect: dialect.unwrap_or(default_dialect),
         auth_header,
@@ -157,7 +159,7 @@ pub(super) fn read(
         api_key,
         api_keys,
         login,
-    })
+    }
 }
 
 /// Reads `[models.providers.NAME.oauth]` over what is known of the provider's login.

@@ -176,11 +176,6 @@ fn what_a_later_version_knows_is_never_passed_over() {
             and("[limits]\nrequestsPerSecondPerUser = 5"),
             "limits.requestsPerSecondPerUser",
         ),
-        (
-            and("[models]\nlisten = \"127.0.0.1:8790\""),
-            "models.listen",
-        ),
-        (and("[agents]"), "agents"),
     ] {
         let messages = messages(&text);
         assert_eq!(messages.len(), 1, "{messages:#?}");

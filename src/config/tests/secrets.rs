@@ -362,10 +362,7 @@ fn every_secret_has_its_surface_and_some_are_not_in_use() {
 #[test]
 fn model_keys_are_checked_though_nothing_uses_them() {
     let warned = warnings(&and("[models.providers.anthropic]\napiKey = \"$KEY\""));
-    assert!(
-        warned[0].contains("the back door is not served yet"),
-        "{warned:#?}"
-    );
+    assert!(warned[0].contains("the back door is off"), "{warned:#?}");
     for (text, key) in [
         (
             "[models.providers.a]\napiKey = 5",
@@ -403,9 +400,9 @@ fn model_keys_are_checked_though_nothing_uses_them() {
             "{messages:#?}"
         );
     }
-    assert!(
-        config(&and("[auth.order]\nanthropic = [\"anthropic:work\"]")).models == Models::default()
-    );
+    let ordered = config(&and("[auth.order]\nanthropic = [\"anthropic:work\"]")).models;
+    assert_eq!(ordered.order["anthropic"], ["anthropic:work"]);
+    assert_eq!(ordered.listen, None);
 }
 
 #[test]
@@ -425,8 +422,9 @@ fn what_would_surprise_is_warned_of() {
             "[secrets.defaults]\nfile = \"f\"".to_owned(),
             "always names its provider",
         ),
-        ("[auth.order]\nanthropic = []".to_owned(), "not served yet"),
-        ("[models]".to_owned(), "not served yet"),
+        ("[auth.order]\nanthropic = []".to_owned(), "is off"),
+        ("[models]".to_owned(), "is off"),
+        ("[agents]".to_owned(), "is off"),
     ] {
         let warned = warnings(&and(&text));
         assert_eq!(warned.len(), 1, "{text}: {warned:#?}");

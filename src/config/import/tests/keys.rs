@@ -120,7 +120,7 @@ const ROWS: &[(&str, &[&str], &[&str])] = &[
             "api = \"openai-completions\"",
             "apiKey = \"${LLM_KEY}\"",
             "apiKeys = [\"$A\", { id = \"/a\", provider = \"f\", source = \"file\" }]",
-            "# The back door is not served yet: the keys of [models] and [auth] are checked, and do",
+            "# Without `models.listen` the back door is off: the keys of [models] and [auth] are",
         ],
         &[
             "models.mode",
