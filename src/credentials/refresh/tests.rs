@@ -9,11 +9,13 @@ use std::sync::Mutex;
 const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
 const HOUR: u64 = 3_600_000;
 
+type Answer = dyn Fn(usize) -> Result<Response<Vec<u8>>, Unanswered> + Send + Sync;
+
 /// A token server that rotates refresh tokens, and takes each once.
 #[derive(Clone)]
 struct Server {
     used: Arc<Mutex<BTreeMap<String, usize>>>,
-    answer: Arc<dyn Fn(usize) -> Result<Response<Vec<u8>>, Unanswered> + Send + Sync>,
+    answer: Arc<Answer>,
     delay: Duration,
 }
 
