@@ -15,6 +15,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How a sidecar is to be set up. The default trusts loopback, as a proxy on the
 /// same machine, asks for `x-forwarded-proto` and permits nick and ada.
+#[derive(Clone)]
 pub(crate) struct Setup {
     gateway: String,
     sections: String,
@@ -34,6 +35,7 @@ pub(crate) struct Sidecar {
     pub(crate) admin: SocketAddr,
     /// The redirect listener, where one was asked for.
     pub(crate) redirect: Option<SocketAddr>,
+    models: Option<SocketAddr>,
     is_tls: bool,
     folder: TempDir,
     log: Arc<Mutex<Vec<String>>>,
@@ -162,6 +164,7 @@ impl Setup {
             address: listeners["front"],
             admin: listeners["admin"],
             redirect: listeners.get("redirect").copied(),
+            models: listeners.get("models").copied(),
             is_tls: self.is_tls,
             folder,
             log,
@@ -212,6 +215,18 @@ impl Sidecar {
     /// One request on a connection of its own; the head is completed with `Host`.
     pub(crate) async fn send(&self, request: &str) -> Response {
         self.connect().await.exchange(request).await
+    }
+
+    /// The back door.
+    pub(crate) fn models(&self) -> SocketAddr {
+        self.models.expect("`models.listen` is set")
+    }
+
+    /// The value of a metric, by its name with all labels; none: it isn't there.
+    pub(crate) async fn metric(&self, name: &str) -> Option<f64> {
+        let text = String::from_utf8(self.admin("GET /metrics").await.body).unwrap();
+        let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(rest.trim().parse().unwrap())
     }
 
     /// The certificate that it serves with.

@@ -1,0 +1,135 @@
+//! What leaves by the back door, and what comes back.
+
+use super::provider::{Provider, Reply, answer};
+use super::{anthropic, ask, back_door, call, start};
+use crate::recorder::Recorder;
+
+/// Every place where a client could show a credential of its own, each with `mine`.
+const OWN: &str = "authorization: Bearer mine\r\nx-api-key: mine\r\nx_api_key: mine\r\n\
+x-goog-api-key: mine\r\nx.goog.api.key: mine\r\napi-key: mine\r\nproxy-authorization: mine\r\n\
+cookie: session=mine\r\nx-acme-auth: mine\r\nx_acme_auth: mine\r\n\
+x-forwarded-for: mine\r\nforwarded: for=mine\r\nx-real-ip: mine\r\n";
+
+#[tokio::test]
+async fn each_provider_gets_its_own_credential_and_none_of_the_callers() {
+    let provider = Provider::spawn().await;
+    let url = provider.url();
+    let sidecar = start(back_door(&format!(
+        "[models.providers.anthropic]\nbaseUrl = \"{url}\"\napiKey = \"key-a\"\n\
+         [models.providers.openai]\nbaseUrl = \"{url}/v1\"\napiKey = \"key-o\"\n\
+         [models.providers.google]\nbaseUrl = \"{url}/v1beta\"\napiKey = \"key-g\"\n\
+         [models.providers.acme]\nbaseUrl = \"{url}/tenant/7/\"\napiKey = \"key-c\"\n\
+         authHeader = \"x-acme-auth\"\nauthFormat = \"Token {{secret}}\"\n"
+    )));
+    for (path, sent, header, value) in [
+        (
+            "/anthropic/v1/messages?beta=true",
+            "/v1/messages?beta=true",
+            "x-api-key",
+            "key-a",
+        ),
+        (
+            "/openai/files/a%20b%2Fc;d=1/~x//y?q=%2F+%C3%A9&q=[1]",
+            "/v1/files/a%20b%2Fc;d=1/~x//y?q=%2F+%C3%A9&q=[1]",
+            "authorization",
+            "Bearer key-o",
+        ),
+        (
+            "/google/models/m:streamGenerateContent?alt=sse&key=mine&k%65y=mine&a=%26",
+            "/v1beta/models/m:streamGenerateContent?alt=sse&a=%26",
+            "x-goog-api-key",
+            "key-g",
+        ),
+        ("/acme/x", "/tenant/7/x", "x-acme-auth", "Token key-c"),
+    ] {
+        provider.forget();
+        let fields = format!(
+            "{OWN}connection: x-hop\r\nx-hop: 1\r\nte: trailers\r\naccept-encoding: gzip, br\r\n\
+             anthropic-version: 2023-06-01\r\nuser-agent: sdk\r\n"
+        );
+        let body = "{\"model\" : \"m\",  \"n\": 1.0e5}";
+        let answer = call(&sidecar, &format!("POST {path}"), &fields, body).await;
+        assert_eq!(answer.status, 200, "{path}");
+        let got = provider.only();
+        assert_eq!(got.line(), format!("POST {sent} HTTP/1.1"));
+        assert_eq!(got.values(header), [value], "{path}");
+        assert!(!got.head.contains("mine"), "{}", got.head);
+        assert_eq!(got.values("accept-encoding"), ["identity"]);
+        assert_eq!(got.values("host"), [provider.address.to_string()]);
+        assert_eq!(got.values("anthropic-version"), ["2023-06-01"]);
+        assert_eq!(got.values("user-agent"), ["sdk"]);
+        for gone in ["connection", "x-hop", "te"] {
+            assert!(got.values(gone).is_empty(), "{}", got.head);
+        }
+        assert_eq!(got.body, body.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn an_answer_comes_as_it_is_but_for_what_leads_past_portcullis() {
+    let provider = Provider::spawn().await;
+    let sidecar = anthropic(&provider, &["key"]);
+    let fields = "set-cookie: a=b\r\nalt-svc: h3=\":443\"\r\nconnection: x-hop\r\nx-hop: 1\r\n\
+                  request-id: req_1\r\nx-thing: 1\r\nx-thing: 2\r\n";
+    for status in [200, 201, 400, 404, 418, 500, 503, 529] {
+        let body = format!("{{\"status\" : {status}}}");
+        provider.answers_others(Reply::with_fields(status, fields, &body));
+        let answer = ask(&sidecar).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.body, body.as_bytes());
+        assert_eq!(answer.values("request-id"), ["req_1"]);
+        assert_eq!(answer.values("x-thing"), ["1", "2"]);
+        assert_eq!(answer.values("x-request-id").len(), 1);
+        for gone in ["set-cookie", "alt-svc", "x-hop"] {
+            assert!(answer.values(gone).is_empty(), "{}", answer.head);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_providers_own_request_id_is_kept() {
+    let provider = Provider::spawn().await;
+    let sidecar = anthropic(&provider, &["key"]);
+    provider.answers_others(Reply::with_fields(200, "x-request-id: theirs\r\n", "{}"));
+    assert_eq!(ask(&sidecar).await.values("x-request-id"), ["theirs"]);
+}
+
+#[tokio::test]
+async fn a_redirect_is_passed_on_and_not_followed() {
+    let elsewhere = Recorder::spawn().await;
+    let provider = Provider::spawn().await;
+    let sidecar = anthropic(&provider, &["key"]);
+    let location = format!("{}/v1/messages", elsewhere.url());
+    for status in [301, 302, 303, 307, 308] {
+        let fields = format!("location: {location}\r\n");
+        provider.answers_others(Reply::with_fields(status, &fields, "{}"));
+        let answer = ask(&sidecar).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.values("location"), [location.as_str()]);
+    }
+    assert_eq!(provider.requests().len(), 5);
+    assert_eq!(elsewhere.connections(), 0);
+}
+
+#[tokio::test]
+async fn methods_without_a_body_pass_too() {
+    let provider = Provider::spawn().await;
+    let sidecar = anthropic(&provider, &["key"]);
+    for method in ["GET", "DELETE", "PUT", "OPTIONS"] {
+        provider.forget();
+        let answer = call(&sidecar, &format!("{method} /anthropic/v1/files"), "", "").await;
+        assert_eq!(answer.status, 200);
+        let got = provider.only();
+        assert_eq!(got.line(), format!("{method} /v1/files HTTP/1.1"));
+    }
+    let head = answer(200, "", "").replace("content-length: 0", "content-length: 7");
+    provider.answers_others(Reply::Bytes(head));
+    let mut connection = crate::client::Connection::tcp(sidecar.models()).await;
+    let head = "HEAD /anthropic/v1/files HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    connection.write(head).await;
+    let answer = connection.response(true).await;
+    assert_eq!(
+        (answer.status, answer.values("content-length")),
+        (200, vec!["7"])
+    );
+}
