@@ -3,10 +3,12 @@
 use super::provider::{Provider, Reply};
 use super::{anthropic, request};
 use crate::client::Connection;
+use crate::sidecar::Sidecar;
+use std::time::{Duration, Instant};
 
 const PATH: &str = "POST /anthropic/v1/messages";
 
-async fn caller(sidecar: &crate::sidecar::Sidecar) -> Connection {
+async fn caller(sidecar: &Sidecar) -> Connection {
     let mut caller = Connection::tcp(sidecar.models()).await;
     caller.write(request(PATH, "", "{\"stream\":true}")).await;
     caller
@@ -40,7 +42,8 @@ async fn each_event_arrives_before_the_next_is_sent() {
 async fn a_comment_or_a_part_of_another_event_is_not_held_back() {
     let provider = Provider::spawn().await;
     let sidecar = anthropic(&provider, &["key-1", "key-2"]);
-    for start in [": ping\n\n", "event: message_start\n", "event: ping"] {
+    let began = Instant::now();
+    for start in [": ping\n\n", "event: message_start\n", "event: ping"].repeat(5) {
         let (reply, script) = Reply::stream();
         provider.answers_others(reply);
         let mut caller = caller(&sidecar).await;
@@ -48,6 +51,8 @@ async fn a_comment_or_a_part_of_another_event_is_not_held_back() {
         piece(&mut caller, start).await;
         script.end();
     }
+    // Held back, each would take a second.
+    assert!(began.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test]
