@@ -2,7 +2,7 @@
 # `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-openclaw test-sdk lint bench bench-compare memory soak soak-reload release
+.PHONY: help run test test-openclaw test-sdk lint bench bench-compare bench-models memory soak soak-reload release
 
 # rustup's installer leaves cargo here without touching the running shell.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -47,6 +47,11 @@ bench-compare: ## CPU time per request beside nginx (ARGS="tls" or "h2")
 	@.ci/setup build bench
 	cargo build --locked --profile bench-quick
 	benches/compare/run $(ARGS)
+
+bench-models: ## What the back door adds to a model call, beside direct calls
+	@.ci/setup build bench
+	cargo build --locked --profile bench-quick
+	benches/models/run $(ARGS)
 
 memory: ## Memory of an idle WebSocket, plain and over TLS
 	@.ci/setup build bench

@@ -425,7 +425,8 @@ fn admit<'a>(door: &'a BackDoor, head: &Request<()>, ends: Ends) -> Result<Admit
             "WebSockets are not passed on at the back door",
         ));
     }
-    let by_path = route.pin.map(|pin| pin_of(pin, provider)).transpose()?;
+    let by_path = route.pin.map(decoded).map(|pin| pin_of(&pin, provider));
+    let by_path = by_path.transpose()?;
     let mut by_header = None;
     for value in head.headers().get_all(PROFILE_HEADER) {
         let text = value.to_str().unwrap_or_default();
@@ -439,6 +440,12 @@ fn is_websocket(head: &Request<()>) -> bool {
     upgrades
         .iter()
         .any(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// A pin in a path: some clients escape the two characters that it may hold.
+fn decoded(pin: &str) -> String {
+    let pin = pin.replace("%40", "@");
+    pin.replace("%3A", ":").replace("%3a", ":")
 }
 
 /// A pin as it is written: a profile's id, or its name within the provider.

@@ -249,16 +249,14 @@ impl Call {
         record: &mut Option<Record>,
     ) -> Result<Response<AnswerBody>, (Problem, Option<Duration>)> {
         let provider = self.provider.name.clone();
-        let Some(soonest) = candidates.soonest() else {
-            if refusal.is_none() {
-                let why = candidates.why_none();
-                return Err((Problem::NoCredential { provider, why }, None));
-            }
-            return Err((Problem::RateLimited { provider }, None));
-        };
+        let soonest = candidates.soonest();
+        if refusal.is_none() && soonest.is_none() {
+            let why = candidates.why_none();
+            return Err((Problem::NoCredential { provider, why }, None));
+        }
         let known = || self.keeper.last_refusal(self.agent.as_deref(), &provider);
         let Some(saved) = refusal.or_else(known) else {
-            return Err((Problem::RateLimited { provider }, Some(soonest)));
+            return Err((Problem::RateLimited { provider }, soonest));
         };
         let mut record = record.take().expect("an answer is given once");
         record.status = Some(saved.status.as_u16());
@@ -267,7 +265,8 @@ impl Call {
         let mut headers = answer_headers(&saved.headers);
         headers.remove(CONTENT_LENGTH);
         headers.remove("retry-after-ms");
-        set_retry_after(&mut headers, soonest);
+        // Where none cools down any more, a pause has just ended.
+        set_retry_after(&mut headers, soonest.unwrap_or_default());
         headers
             .entry("x-request-id")
             .or_insert_with(|| id_value(&record.request_id));

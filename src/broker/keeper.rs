@@ -2,7 +2,7 @@
 //! under way.
 
 use super::profiles::Profiles;
-use super::rate_limit::Limited;
+use super::rate_limit::{Limit, Limited};
 use super::refresher::Refresher;
 use crate::credentials::status::{CredentialStatus, Fare, State};
 use crate::credentials::{Cooldown, ProfileId, SinkError, UnixMillis, Usage};
@@ -345,6 +345,10 @@ impl Keeper {
             }
         }
         for ((provider, state), count) in &counts {
+            if !shown.contains(&(provider.clone(), *state)) {
+                let reasons = Limit::ALL.map(Limit::as_str);
+                self.metrics.models().provider(provider, &reasons);
+            }
             self.metrics.models().credentials(provider, state, *count);
         }
         shown.extend(counts.into_keys());

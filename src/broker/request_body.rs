@@ -68,7 +68,8 @@ impl RequestBody {
         }
         let announced = body.size_hint().exact();
         let announced = announced.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
-        let mut memory = budget.take(announced.unwrap_or(UNIT).min(most))?;
+        // What is announced and never comes takes nothing from others.
+        let mut memory = budget.take(UNIT)?;
         let mut read = BytesMut::with_capacity(announced.unwrap_or(UNIT).min(most));
         loop {
             let frame = timeout(stall, body.frame()).await;
@@ -84,7 +85,7 @@ impl RequestBody {
             let held = memory.num_permits() * UNIT;
             if read.len() + piece.len() > held {
                 let further = read.len() + piece.len() - held;
-                memory.merge(budget.take(further.max(held.min(most)))?);
+                memory.merge(budget.take(further.max(held))?);
             }
             read.extend_from_slice(&piece);
             if read.len() > most {

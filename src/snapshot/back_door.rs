@@ -193,7 +193,7 @@ fn assemble(
     let mut credential_headers: Vec<HeaderName> = models
         .providers
         .values()
-        .map(|provider| header_name(provider))
+        .map(header_name)
         .chain(CREDENTIAL_HEADERS.map(HeaderName::from_static))
         .collect();
     credential_headers.sort_by(|one, other| one.as_str().cmp(other.as_str()));
@@ -226,7 +226,6 @@ fn header_name(provider: &ModelProvider) -> HeaderName {
         .expect("a field's name in lower case is one")
 }
 
-#[allow(clippy::too_many_arguments)]
 fn build_provider(
     name: &str,
     provider: &ModelProvider,

@@ -184,7 +184,7 @@ fn loggable_path(target: &str) -> &str {
 }
 
 /// Milliseconds with three decimals at most.
-fn milliseconds(duration: Duration) -> f64 {
+pub fn milliseconds(duration: Duration) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "exact for 285 years")]
     let microseconds = duration.as_micros() as f64;
     microseconds / 1000.0

@@ -3,19 +3,21 @@
 use std::fmt;
 
 /// `provider:name`: up to 128 visible ASCII characters, none of which means something
-/// in a path, a query, a header's list or a model's name.
+/// in a path, a query or a header's list. The name may hold an `@`, as OpenClaw's of a
+/// login by e-mail does; the provider may not, so that `model@provider:name` has one
+/// reading.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProfileId(String);
 
 /// Why a text is no [`ProfileId`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a profile's name is `provider:name`, at most {max} visible ASCII characters without any of {FORBIDDEN}",
+    "a profile's name is `provider:name`, at most {max} visible ASCII characters without any of {FORBIDDEN}, and without @ in the provider",
     max = ProfileId::MAX_BYTES
 )]
 pub struct ProfileIdError;
 
-const FORBIDDEN: &str = "/ ? # % \\ \" ' , ; @ `";
+const FORBIDDEN: &str = "/ ? # % \\ \" ' , ; `";
 
 impl ProfileId {
     /// The longest name, in bytes.
@@ -27,9 +29,9 @@ impl ProfileId {
     /// [`ProfileIdError`].
     pub fn parse(text: &str) -> Result<Self, ProfileIdError> {
         let is_plain = |c: char| c.is_ascii_graphic() && !FORBIDDEN.contains(c);
-        let has_parts = text
-            .split_once(':')
-            .is_some_and(|(provider, name)| !provider.is_empty() && !name.is_empty());
+        let has_parts = text.split_once(':').is_some_and(|(provider, name)| {
+            !provider.is_empty() && !provider.contains('@') && !name.is_empty()
+        });
         if has_parts && text.len() <= Self::MAX_BYTES && text.chars().all(is_plain) {
             Ok(Self(text.to_owned()))
         } else {
@@ -81,7 +83,8 @@ mod tests {
             ("a:'b'", false),
             ("a:b,c", false),
             ("a:b;c", false),
-            ("a:b@c", false),
+            ("openai-codex:me@example.com", true),
+            ("a@b:c", false),
             ("a:`b`", false),
         ] {
             assert_eq!(ProfileId::parse(text).is_ok(), good, "{text:?}");

@@ -160,6 +160,16 @@ impl ModelMetrics {
         }
     }
 
+    /// A provider is there: what is counted for it starts at zero, so that a rate sees
+    /// the first one. `reasons` are those of rotations.
+    pub fn provider(&self, provider: &str, reasons: &[&'static str]) {
+        self.requests
+            .with_label_values(&[provider, ModelOutcome::Ok.as_str()]);
+        for reason in reasons {
+            self.rotations.with_label_values(&[provider, reason]);
+        }
+    }
+
     /// Counts a call that has ended.
     pub fn request(&self, provider: &str, outcome: ModelOutcome, duration: Duration) {
         self.requests
