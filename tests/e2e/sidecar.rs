@@ -117,26 +117,8 @@ impl Setup {
     /// Starts it in front of `upstream` (a URL) and waits until it serves.
     pub(crate) fn spawn(self, upstream: &str) -> Sidecar {
         let folder = tempfile::tempdir().unwrap();
-        let tls = if self.is_tls {
-            tls_section(folder.path())
-        } else {
-            String::new()
-        };
-        let config = format!(
-            "[listen]\n{}\n[upstream]\nurl = \"{upstream}\"\n{}\n[gateway]\n{}\n{tls}\n\
-             [admin]\naddress = \"127.0.0.1:0\"\n{}\n{}\n",
-            self.listen, self.upstream, self.gateway, self.admin, self.sections
-        );
-        let path = folder.path().join("portcullis.toml");
-        std::fs::write(&path, config).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-            .args(["run", "--config"])
-            .arg(&path)
-            .envs(self.environment)
-            .stderr(Stdio::piped())
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
+        let is_tls = self.is_tls;
+        let mut child = self.command(folder.path(), upstream).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = follow(&mut child, log.clone());
         let mut listeners = std::collections::HashMap::new();
@@ -165,10 +147,43 @@ impl Setup {
             admin: listeners["admin"],
             redirect: listeners.get("redirect").copied(),
             models: listeners.get("models").copied(),
-            is_tls: self.is_tls,
+            is_tls,
             folder,
             log,
         }
+    }
+
+    /// Starts it where it must not come up. The exit's code and what it says.
+    pub(crate) fn refused(self) -> (Option<i32>, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = self.command(folder.path(), "http://127.0.0.1:9");
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), said)
+    }
+
+    /// Writes its configuration into `folder`.
+    fn command(self, folder: &Path, upstream: &str) -> Command {
+        let tls = if self.is_tls {
+            tls_section(folder)
+        } else {
+            String::new()
+        };
+        let config = format!(
+            "[listen]\n{}\n[upstream]\nurl = \"{upstream}\"\n{}\n[gateway]\n{}\n{tls}\n\
+             [admin]\naddress = \"127.0.0.1:0\"\n{}\n{}\n",
+            self.listen, self.upstream, self.gateway, self.admin, self.sections
+        );
+        let path = folder.join("portcullis.toml");
+        std::fs::write(&path, config).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command
+            .args(["run", "--config"])
+            .arg(&path)
+            .envs(self.environment)
+            .stderr(Stdio::piped())
+            .stdin(Stdio::null());
+        command
     }
 }
 

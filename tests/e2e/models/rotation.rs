@@ -1,7 +1,7 @@
 //! A key that hits a limit makes way for the next, and nothing else does.
 
 use super::provider::{Provider, Reply, answer};
-use super::{anthropic, ask, back_door, call, refusal, section, start};
+use super::{anthropic, ask, back_door, call, eventually, refusal, section, start};
 use std::time::Duration;
 
 const KEYS: [&str; 3] = ["key-1", "key-2", "key-3"];
@@ -91,10 +91,10 @@ async fn nothing_else_rotates() {
         let got = ask(&sidecar).await;
         assert_eq!((got.status, got.body.as_slice()), (status, body.as_bytes()));
         assert_eq!(provider.shown(), ["key-1"], "{status} {body}");
-        assert_eq!(
-            sidecar.metric(&rotations("anthropic", "rate_limit")).await,
-            None
-        );
+        for reason in ["rate_limit", "quota", "resource_exhausted"] {
+            let counted = sidecar.metric(&rotations("anthropic", reason)).await;
+            assert_eq!(counted, Some(0.0), "{status} {body}");
+        }
         ask(&sidecar).await;
         assert_eq!(provider.shown(), ["key-1", "key-1"], "{status} {body}");
     }
@@ -193,16 +193,12 @@ async fn a_key_is_back_when_its_time_is_over() {
     ask(&sidecar).await;
     assert_eq!(provider.shown(), ["key-1", "key-2"]);
     provider.answers("key-1", Reply::status(200, "{}"));
-    let deadline = std::time::Instant::now() + crate::sidecar::PATIENCE;
-    loop {
+    eventually(|| async {
         provider.forget();
         ask(&sidecar).await;
-        if provider.shown() == ["key-1"] {
-            return;
-        }
-        assert!(std::time::Instant::now() < deadline, "it stays away");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        provider.shown() == ["key-1"]
+    })
+    .await;
 }
 
 #[tokio::test]
