@@ -37,7 +37,8 @@ use arc_swap::ArcSwap;
 use attempt::Call;
 use caller::Caller;
 use candidates::Candidates;
-use http::{HeaderMap, Method, Request, Response};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -341,7 +342,7 @@ impl Broker {
         let refused = |problem| (problem, None);
         let stall = snapshot.limits.body_stall_timeout;
         // JSON is looked through for a pin, and so read whole; all else may stream.
-        let most = match is_plain_json(head.headers()) {
+        let most = match may_be_json(head.headers()) {
             true => in_memory(snapshot.limits.max_body_bytes).max(door.max_replay_bytes),
             false => door.max_replay_bytes,
         };
@@ -474,7 +475,7 @@ fn take_pin(
     body: &mut RequestBody,
     pinned: Option<ProfileId>,
 ) -> Result<Option<ProfileId>, Problem> {
-    if !is_plain_json(head.headers()) {
+    if !may_be_json(head.headers()) {
         return Ok(pinned);
     }
     if !body.is_whole() {
@@ -490,13 +491,16 @@ fn take_pin(
     one_pin(pinned, Some(found.profile))
 }
 
-fn is_plain_json(headers: &HeaderMap) -> bool {
-    let media_type = headers.get(http::header::CONTENT_TYPE);
-    let is_json = media_type.is_some_and(|value| {
+/// Whether a body may be JSON that names a model. Many a client names no media type, or
+/// `text/plain`, as `fetch` does of itself; providers read it all the same.
+fn may_be_json(headers: &HeaderMap) -> bool {
+    let is_text = |value: &HeaderValue| {
         let text = value.as_bytes().to_ascii_lowercase();
-        text.starts_with(b"application/json")
-    });
-    is_json && !headers.contains_key(http::header::CONTENT_ENCODING)
+        text.starts_with(b"text/") || memchr::memmem::find(&text, b"json").is_some()
+    };
+    let mut media_types = headers.get_all(CONTENT_TYPE).iter().peekable();
+    let may_be = media_types.peek().is_none() || media_types.any(is_text);
+    may_be && !headers.contains_key(CONTENT_ENCODING)
 }
 
 fn in_memory(size: ByteSize) -> usize {

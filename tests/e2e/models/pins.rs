@@ -109,11 +109,7 @@ async fn a_pin_of_no_profile_is_refused_and_nothing_is_sent() {
         ("@work", "", "opus@anthropic:a"),
         ("", "work", "opus@anthropic:a"),
         ("", "work\r\nx-portcullis-profile: a", "opus"),
-        (
-            "",
-            "work\r\nx_portcullis_profile: a",
-            "opus\", \"model\": \"x@anthropic:a",
-        ),
+        ("", "", "opus\", \"model\": \"x@anthropic:a"),
         ("@", "", "opus"),
         ("@anthropic:", "", "opus"),
     ] {
@@ -122,6 +118,26 @@ async fn a_pin_of_no_profile_is_refused_and_nothing_is_sent() {
         assert_eq!(refusal(&answer), expected, "{path} {header} {model}");
     }
     assert!(town.provider.requests().is_empty());
+}
+
+#[tokio::test]
+async fn no_pin_is_overlooked_in_what_may_be_json() {
+    let town = Pinned::new().await;
+    for (media_type, shown) in [
+        ("content-type: application/json; charset=utf-8\r\n", WORK),
+        ("content-type: Application/Json\r\n", WORK),
+        ("content-type: application/vnd.acme+json\r\n", WORK),
+        ("content-type: text/plain;charset=UTF-8\r\n", WORK),
+        ("", WORK),
+        ("content-type: application/octet-stream\r\n", "key-a"),
+    ] {
+        town.provider.forget();
+        let body = "{\"model\":\"opus@anthropic:work\"}";
+        let request = super::request("POST /anthropic/v1/messages", "", body);
+        let request = request.replace("content-type: application/json\r\n", media_type);
+        assert_eq!(super::send(&town.sidecar, request).await.status, 200);
+        assert_eq!(town.provider.shown(), [shown], "{media_type}");
+    }
 }
 
 #[tokio::test]
