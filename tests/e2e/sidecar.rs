@@ -157,9 +157,18 @@ impl Setup {
     pub(crate) fn refused(self) -> (Option<i32>, String) {
         let folder = tempfile::tempdir().unwrap();
         let mut command = self.command(folder.path(), "http://127.0.0.1:9");
-        let output = command.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        (output.status.code(), said)
+        let mut child = command.spawn().unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let came_up = follow(&mut child, log.clone())
+            .iter()
+            .any(|line| line.contains("\"serving\""));
+        if came_up {
+            let _ = child.kill();
+        }
+        let code = child.wait().unwrap().code();
+        let said = log.lock().unwrap().join("\n");
+        assert!(!came_up, "it came up: {said}");
+        (code, said)
     }
 
     /// Writes its configuration into `folder`.

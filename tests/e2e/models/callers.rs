@@ -1,7 +1,7 @@
 //! Who may call the back door, and with whose credentials.
 
 use super::provider::{Provider, Reply};
-use super::{ask, back_door, call, refusal, section, send, start};
+use super::{ask, back_door, call, credentials, refusal, section, send, start};
 use crate::client::{Connection, Response};
 use crate::sidecar::Sidecar;
 use serde_json::json;
@@ -39,7 +39,9 @@ async fn with_fields(sidecar: &Sidecar, fields: &str) -> Response {
 #[tokio::test]
 async fn without_a_token_only_loopback_may_call() {
     let Some(own) = own_address() else {
-        eprintln!("SKIPPED: this host has no address but loopback");
+        // Not eprintln!: the test harness keeps that to itself when a test passes.
+        let loud = b"\n*** SKIPPED: this host has no address but loopback ***\n";
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), loud);
         return;
     };
     let provider = Provider::spawn().await;
@@ -99,6 +101,22 @@ async fn with_a_token_it_is_the_token_that_counts() {
     } else {
         assert!(provider.requests().is_empty());
     }
+}
+
+#[tokio::test]
+async fn who_is_refused_has_the_answer_though_the_body_is_long() {
+    let provider = Provider::spawn().await;
+    let section = section("anthropic", &provider, &["key"]);
+    let sidecar = start(back_door(&format!(
+        "clientToken = \"the-token\"\n{section}"
+    )));
+    let body = "x".repeat(8 << 20);
+    let mut connection = Connection::tcp(sidecar.models()).await;
+    for _ in 0..2 {
+        connection.write(super::request(REQUEST, "", &body)).await;
+        assert_eq!(connection.response(false).await.status, 401);
+    }
+    assert!(provider.requests().is_empty());
 }
 
 #[tokio::test]
@@ -232,6 +250,18 @@ async fn an_agent_has_its_own_profiles_and_nothing_else() {
     provider.forget();
     let idle = with_fields(&sidecar, "x-api-key: idle-token\r\n").await;
     assert_eq!(refusal(&idle), (503, "no_credential".to_owned()));
+    let rows = credentials(&sidecar).await;
+    for (name, agent) in [
+        ("anthropic:main", json!(null)),
+        ("anthropic:work", json!("work")),
+        ("anthropic:home", json!("home")),
+    ] {
+        let row = rows.iter().find(|row| row["name"] == name).unwrap();
+        assert_eq!(
+            (&row["agent"], &row["state"]),
+            (&agent, &json!("cooling_down"))
+        );
+    }
     // Nobody pins what is another's.
     for (caller, profile) in [("main", "work"), ("work", "main"), ("idle", "main")] {
         let fields =

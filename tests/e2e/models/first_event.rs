@@ -79,3 +79,18 @@ async fn the_last_keys_limit_is_passed_on_as_it_is() {
     assert_eq!(got.values("retry-after").len(), 1);
     assert_eq!(provider.shown(), KEYS);
 }
+
+#[tokio::test]
+async fn a_limit_that_comes_in_pieces_is_seen_too() {
+    let provider = Provider::spawn().await;
+    let sidecar = anthropic(&provider, &KEYS);
+    let (reply, script) = Reply::stream();
+    provider.answers("key-1", reply);
+    provider.answers("key-2", Reply::events(START));
+    for at in 0..LIMIT.len() {
+        script.piece(&LIMIT[at..=at]);
+    }
+    let got = ask(&sidecar).await;
+    assert_eq!(String::from_utf8(got.body).unwrap(), START);
+    provider.is_left(1).await;
+}

@@ -15,6 +15,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 pub(super) enum Reply {
     /// These bytes; the connection goes on.
     Bytes(String),
+    /// These; then the connection is closed without a word of it.
+    Last(String),
     /// These, after a while.
     Late(Duration, String),
     /// Nothing, for as long as the caller stays.
@@ -200,6 +202,10 @@ impl Provider {
                 Reply::Late(delay, bytes) => {
                     tokio::time::sleep(delay).await;
                     stream.write_all(bytes.as_bytes()).await.is_ok()
+                }
+                Reply::Last(bytes) => {
+                    let _ = stream.write_all(bytes.as_bytes()).await;
+                    false
                 }
                 Reply::HangUp => false,
                 Reply::Silence => {

@@ -134,6 +134,18 @@ async fn a_401_whose_refresh_is_refused_goes_on_with_the_next_profile() {
 }
 
 #[tokio::test]
+async fn a_token_server_that_is_unwell_does_no_harm_while_the_token_lives() {
+    let town = Town::new(240).await;
+    town.server.refuse(503, "{}");
+    let sidecar = start(town.setup());
+    eventually(|| async { sidecar.metric(&refreshes("failed")).await == Some(1.0) }).await;
+    assert_eq!(status(&sidecar).await, 200);
+    assert_eq!(town.provider.shown(), ["access-0"]);
+    assert_eq!(state_of(&sidecar, NAME).await, "ready");
+    assert!(town.stored().get("refreshAttempt").is_none());
+}
+
+#[tokio::test]
 async fn a_login_is_renewed_before_it_ends_though_nobody_calls() {
     let town = Town::new(240).await;
     town.server.lifetime(4);

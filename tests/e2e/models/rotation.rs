@@ -2,6 +2,7 @@
 
 use super::provider::{Provider, Reply, answer};
 use super::{anthropic, ask, back_door, call, eventually, refusal, section, start};
+use futures_util::future::join_all;
 use std::time::Duration;
 
 const KEYS: [&str; 3] = ["key-1", "key-2", "key-3"];
@@ -93,7 +94,7 @@ async fn nothing_else_rotates() {
         assert_eq!(provider.shown(), ["key-1"], "{status} {body}");
         for reason in ["rate_limit", "quota", "resource_exhausted"] {
             let counted = sidecar.metric(&rotations("anthropic", reason)).await;
-            assert_eq!(counted, Some(0.0), "{status} {body}");
+            assert_eq!(counted.unwrap_or_default(), 0.0, "{status} {body}");
         }
         ask(&sidecar).await;
         assert_eq!(provider.shown(), ["key-1", "key-1"], "{status} {body}");
@@ -231,4 +232,22 @@ async fn a_body_that_is_too_long_to_keep_is_sent_once() {
     provider.forget();
     ask(&sidecar).await;
     assert_eq!(provider.shown(), ["key-3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_calls_at_once_all_have_a_good_answer() {
+    let provider = Provider::spawn().await;
+    let sidecar = anthropic(&provider, &KEYS);
+    for key in ["key-1", "key-2"] {
+        let limit = answer(429, "retry-after: 900\r\n", RATE);
+        provider.answers(key, Reply::Late(Duration::from_millis(20), limit));
+    }
+    let answers = join_all((0..64).map(|_| ask(&sidecar))).await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    let shown = provider.shown();
+    let times = |key: &str| shown.iter().filter(|shown| *shown == key).count();
+    assert_eq!(times("key-3"), 64);
+    let limits = (times("key-1") + times("key-2")) as f64;
+    let counted = sidecar.metric(&rotations("anthropic", "rate_limit")).await;
+    assert_eq!(counted, Some(limits));
 }

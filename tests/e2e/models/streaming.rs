@@ -1,9 +1,9 @@
 //! Answers pass piece by piece, and either side's leaving reaches the other.
 
 use super::provider::{Provider, Reply};
-use super::{anthropic, request};
+use super::{anthropic, back_door, request, section, start};
 use crate::client::Connection;
-use crate::sidecar::Sidecar;
+use crate::sidecar::{Sidecar, until};
 use std::time::{Duration, Instant};
 
 const PATH: &str = "POST /anthropic/v1/messages";
@@ -129,4 +129,32 @@ async fn an_answer_that_breaks_off_before_its_first_event_is_an_error() {
         (502, "upstream_unreachable".to_owned())
     );
     assert_eq!(provider.shown(), ["key-1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_under_way_goes_on_after_sigterm_up_to_its_end_or_the_grace_times() {
+    for is_ended in [true, false] {
+        let provider = Provider::spawn().await;
+        let grace = if is_ended { "15s" } else { "1s" };
+        let setup = back_door(&section("anthropic", &provider, &["key"]))
+            .section(&format!("[limits]\nshutdownGrace = \"{grace}\""));
+        let mut sidecar = start(setup);
+        let (reply, script) = Reply::stream();
+        provider.answers_others(reply);
+        let mut caller = caller(&sidecar).await;
+        script.piece("data: 1\n\n");
+        piece(&mut caller, "data: 1\n\n").await;
+        sidecar.signal("TERM");
+        sidecar.logged(|line| line["message"] == "draining").await;
+        let address = sidecar.models();
+        until(|| std::net::TcpStream::connect(address).is_err().then_some(())).await;
+        script.piece("data: 2\n\n");
+        piece(&mut caller, "data: 2\n\n").await;
+        if is_ended {
+            script.end();
+        }
+        let rest = caller.read_to_end().await;
+        assert_eq!(rest.ends_with(b"0\r\n\r\n"), is_ended, "{rest:?}");
+        assert!(sidecar.wait().success());
+    }
 }

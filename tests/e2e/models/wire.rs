@@ -1,7 +1,8 @@
 //! What leaves by the back door, and what comes back.
 
 use super::provider::{Provider, Reply, answer};
-use super::{anthropic, ask, back_door, call, start};
+use super::{anthropic, ask, back_door, call, refusal, request, section, send, start};
+use crate::client::Connection;
 use crate::recorder::Recorder;
 
 /// Every place where a client could show a credential of its own, each with `mine`.
@@ -124,7 +125,7 @@ async fn methods_without_a_body_pass_too() {
     }
     let head = answer(200, "", "").replace("content-length: 0", "content-length: 7");
     provider.answers_others(Reply::Bytes(head));
-    let mut connection = crate::client::Connection::tcp(sidecar.models()).await;
+    let mut connection = Connection::tcp(sidecar.models()).await;
     let head = "HEAD /anthropic/v1/files HTTP/1.1\r\nHost: localhost\r\n\r\n";
     connection.write(head).await;
     let answer = connection.response(true).await;
@@ -132,4 +133,59 @@ async fn methods_without_a_body_pass_too() {
         (answer.status, answer.values("content-length")),
         (200, vec!["7"])
     );
+}
+
+#[tokio::test]
+async fn a_body_in_chunks_arrives_whole_and_again_with_the_next_key() {
+    let provider = Provider::spawn().await;
+    let sidecar = anthropic(&provider, &["key-1", "key-2"]);
+    provider.answers("key-1", Reply::status(429, "{}"));
+    let mut connection = Connection::tcp(sidecar.models()).await;
+    let head = "POST /anthropic/v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nexpect: 100-continue\r\n\
+                content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    connection.write(head).await;
+    let go_on = connection.read_until(b"\r\n\r\n").await.unwrap();
+    assert_eq!(go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    for piece in [
+        "5\r\n{\"x\":\r\n",
+        "2\r\n1}\r\n",
+        "0\r\nx-trailer: mine\r\n\r\n",
+    ] {
+        connection.write(piece).await;
+    }
+    assert_eq!(connection.response(false).await.status, 200);
+    assert_eq!(provider.shown(), ["key-1", "key-2"]);
+    for request in provider.requests() {
+        assert_eq!(request.body, b"{\"x\":1}");
+        assert!(!request.head.contains("expect"), "{}", request.head);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_the_provider_has_closed_does_no_harm() {
+    let provider = Provider::spawn().await;
+    let sidecar = anthropic(&provider, &["key"]);
+    provider.answers_others(Reply::Last(answer(200, "", "{}")));
+    for _ in 0..50 {
+        assert_eq!(ask(&sidecar).await.status, 200);
+    }
+    assert_eq!(provider.requests().len(), 50);
+}
+
+#[tokio::test]
+async fn json_that_is_too_long_to_look_through_is_refused_and_all_else_streams() {
+    let provider = Provider::spawn().await;
+    let models = format!(
+        "maxReplayBytes = \"16KiB\"\n{}[limits]\nmaxBodyBytes = \"64KiB\"\n",
+        section("anthropic", &provider, &["key"])
+    );
+    let sidecar = start(back_door(&models));
+    let body = format!("{{\"x\":\"{}\"}}", "x".repeat(1 << 20));
+    let answer = call(&sidecar, "POST /anthropic/v1/messages", "", &body).await;
+    assert_eq!(refusal(&answer), (413, "request_too_large".to_owned()));
+    assert!(provider.requests().is_empty());
+    let request = request("POST /anthropic/v1/files", "", &body);
+    let request = request.replace("application/json", "application/octet-stream");
+    assert_eq!(send(&sidecar, request).await.status, 200);
+    assert!(provider.only().body == body.as_bytes());
 }
