@@ -1,17 +1,20 @@
 //! Cool-downs outlive reloads and restarts, and what is written of them is no key.
 
 use super::provider::{Provider, Reply};
-use super::{ask, back_door, section, start};
+use super::{ask, back_door, refusal, section, start};
 use crate::sidecar::{Setup, Sidecar, until};
 use std::path::Path;
 
 fn setup(provider: &Provider, folder: &Path) -> Setup {
     let section = section("anthropic", provider, &["canary-1", "canary-2"]);
-    back_door(&format!("stateDir = \"{}\"\n{section}", folder.display()))
+    back_door(&format!(
+        "stateDir = \"{}\"\n{section}",
+        folder.join("not/there/yet").display()
+    ))
 }
 
 fn sink(folder: &Path) -> Option<String> {
-    std::fs::read_to_string(folder.join("auth-profiles.json")).ok()
+    std::fs::read_to_string(folder.join("not/there/yet/auth-profiles.json")).ok()
 }
 
 /// A call that takes the first key off, and the one after it.
@@ -72,4 +75,22 @@ async fn a_cool_down_outlives_a_process_that_is_killed() {
     let sidecar = start(setup(&provider, folder.path()));
     ask(&sidecar).await;
     assert_eq!(provider.shown(), ["canary-2"]);
+}
+
+#[tokio::test]
+async fn after_a_restart_nobody_is_asked_while_all_cool_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = Provider::spawn().await;
+    provider.answers_others(Reply::with_fields(429, "retry-after: 900\r\n", "{}"));
+    let mut sidecar = start(setup(&provider, folder.path()));
+    assert_eq!(ask(&sidecar).await.status, 429);
+    sidecar.signal("TERM");
+    assert!(sidecar.wait().success());
+    provider.forget();
+
+    let answer = ask(&start(setup(&provider, folder.path()))).await;
+    assert_eq!(refusal(&answer), (429, "rate_limited".to_owned()));
+    let wait: u64 = answer.values("retry-after").concat().parse().unwrap();
+    assert!((880..=900).contains(&wait), "{wait}");
+    assert!(provider.requests().is_empty());
 }

@@ -90,31 +90,26 @@ async fn path_header_and_model_pin_and_nothing_of_it_is_sent() {
 #[tokio::test]
 async fn a_pin_of_no_profile_is_refused_and_nothing_is_sent() {
     let town = Pinned::new().await;
-    for (path, header, model) in [
-        ("@anthropic:nobody", "", "opus"),
-        ("@nobody", "", "opus"),
-        ("", "anthropic:nobody", "opus"),
-        ("", "", "opus@anthropic:nobody"),
-        ("@openai:o", "", "opus"),
-        ("", "openai:o", "opus"),
-        ("", "", "opus@openai:o"),
-        ("@Work", "", "opus"),
+    let (unknown, bad) = ("unknown_profile", "bad_request");
+    for (path, header, model, code) in [
+        ("@anthropic:nobody", "", "opus", unknown),
+        ("@nobody", "", "opus", unknown),
+        ("", "anthropic:nobody", "opus", unknown),
+        ("", "", "opus@anthropic:nobody", unknown),
+        ("@openai:o", "", "opus", unknown),
+        ("", "openai:o", "opus", unknown),
+        ("", "", "opus@openai:o", unknown),
+        ("@Work", "", "opus", unknown),
+        ("@work", "a", "opus", bad),
+        ("@work", "", "opus@anthropic:a", bad),
+        ("", "work", "opus@anthropic:a", bad),
+        ("", "work\r\nx-portcullis-profile: a", "opus", bad),
+        ("", "", "opus\", \"model\": \"x@anthropic:a", bad),
+        ("@", "", "opus", bad),
+        ("@anthropic:", "", "opus", bad),
     ] {
         let answer = town.call(path, header, model).await;
-        let expected = (400, "unknown_profile".to_owned());
-        assert_eq!(refusal(&answer), expected, "{path} {header} {model}");
-    }
-    for (path, header, model) in [
-        ("@work", "a", "opus"),
-        ("@work", "", "opus@anthropic:a"),
-        ("", "work", "opus@anthropic:a"),
-        ("", "work\r\nx-portcullis-profile: a", "opus"),
-        ("", "", "opus\", \"model\": \"x@anthropic:a"),
-        ("@", "", "opus"),
-        ("@anthropic:", "", "opus"),
-    ] {
-        let answer = town.call(path, header, model).await;
-        let expected = (400, "bad_request".to_owned());
+        let expected = (400, code.to_owned());
         assert_eq!(refusal(&answer), expected, "{path} {header} {model}");
     }
     assert!(town.provider.requests().is_empty());

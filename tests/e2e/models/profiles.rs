@@ -3,7 +3,7 @@
 use super::provider::{Provider, Reply};
 use super::{
     ask, call, eventually, in_seconds, portcullis, refusal, section, start, with_profiles,
-    write_sink,
+    write_private, write_sink,
 };
 use crate::sidecar::until;
 use serde_json::{Value, json};
@@ -125,6 +125,35 @@ async fn a_setup_token_is_a_bearer_with_the_beta_that_it_needs() {
         assert!(got.values("x-api-key").is_empty(), "{}", got.head);
         assert_eq!(got.values("anthropic-beta"), [beta]);
     }
+}
+
+#[tokio::test]
+async fn a_login_of_another_program_is_read_from_its_file_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("credentials.json");
+    let managed = json!({"type": "token", "provider": "anthropic", "managedBy": "claude-cli",
+        "file": file});
+    let sink = json!({"version": 1, "profiles": {"anthropic:claude-cli": managed}});
+    write_sink(folder.path(), sink);
+    let provider = Provider::spawn().await;
+    let section = section("anthropic", &provider, &["pool-key"]);
+    let sidecar = start(with_profiles(folder.path(), &section));
+    for (token, expires_in) in [
+        ("sk-ant-oat01-one", 60),
+        ("sk-ant-oat01-two", 60),
+        ("gone", -60),
+    ] {
+        let login = json!({"accessToken": token, "refreshToken": "theirs",
+            "expiresAt": in_seconds(expires_in)});
+        write_private(&file, &json!({"claudeAiOauth": login}).to_string());
+        assert_eq!(ask(&sidecar).await.status, 200);
+    }
+    let shown = ["sk-ant-oat01-one", "sk-ant-oat01-two", "pool-key"];
+    assert_eq!(provider.shown(), shown);
+    assert_eq!(
+        provider.requests()[0].values("anthropic-beta"),
+        ["oauth-2025-04-20"]
+    );
 }
 
 fn paste(folder: &Path, name: &str, secret: &str) {

@@ -2,7 +2,7 @@
 
 use super::login::{CALL, NAME, Town, profile};
 use super::provider::Reply;
-use super::{call, eventually, start, state_of};
+use super::{call, eventually, refusal, start, state_of};
 use crate::oauth_server::{ACCOUNT, CANARY};
 use crate::sidecar::{Sidecar, until};
 use futures_util::future::join_all;
@@ -74,6 +74,33 @@ async fn a_401_on_a_token_that_looked_good_refreshes_once_and_sends_again() {
     assert_eq!(sidecar.metric(&refreshes("ok")).await, Some(1.0));
     assert_eq!(status(&sidecar).await, 200);
     assert_eq!(town.provider.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn a_token_that_another_process_has_renewed_is_taken_over() {
+    let town = Town::new(3600).await;
+    town.provider.answers("access-0", Reply::status(401, "{}"));
+    let (one, other) = (start(town.setup()), start(town.setup()));
+    assert_eq!(status(&one).await, 200);
+    assert_eq!(status(&other).await, 200);
+    assert_eq!(town.uses(), [("refresh-0".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn a_login_that_openclaw_calls_openai_serves_openai_codex_alone() {
+    let town = Town::new(3600).await;
+    let mut login = profile("access-o", "refresh-o", 3600);
+    login["provider"] = json!("openai");
+    town.write(json!({"openai:default": login}));
+    let sidecar = start(town.setup());
+    for path in ["/openai-codex", "/openai-codex@openai:default"] {
+        town.provider.forget();
+        let answer = call(&sidecar, &format!("POST {path}/responses"), "", "{}").await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert_eq!(town.provider.shown(), ["access-o"], "{path}");
+    }
+    let answer = call(&sidecar, "POST /openai/responses", "", "{}").await;
+    assert_eq!(refusal(&answer), (503, "no_credential".to_owned()));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Answers pass piece by piece, and either side's leaving reaches the other.
 
-use super::provider::{Provider, Reply};
+use super::provider::{Provider, Reply, Script};
 use super::{anthropic, back_door, request, section, start};
 use crate::client::Connection;
 use crate::sidecar::{Sidecar, until};
@@ -14,6 +14,13 @@ async fn caller(sidecar: &Sidecar) -> Connection {
     caller
 }
 
+/// A caller that is owed what the script says.
+async fn streamed(provider: &Provider, sidecar: &Sidecar) -> (Connection, Script) {
+    let (reply, script) = Reply::stream();
+    provider.answers_others(reply);
+    (caller(sidecar).await, script)
+}
+
 async fn piece(caller: &mut Connection, text: &str) {
     let read = caller.read_until(text.as_bytes()).await;
     assert!(read.is_some(), "it ended before {text:?}");
@@ -25,9 +32,7 @@ async fn each_event_arrives_before_the_next_is_sent() {
     // With a second key the first event is looked at, with one it isn't.
     for keys in [&["key-1", "key-2"][..], &["key-1"]] {
         let sidecar = anthropic(&provider, keys);
-        let (reply, script) = Reply::stream();
-        provider.answers_others(reply);
-        let mut caller = caller(&sidecar).await;
+        let (mut caller, script) = streamed(&provider, &sidecar).await;
         for number in 0..20 {
             let event = format!("event: delta\ndata: {{\"n\":{number}}}\n\n");
             script.piece(&event);
@@ -44,9 +49,7 @@ async fn a_comment_or_a_part_of_another_event_is_not_held_back() {
     let sidecar = anthropic(&provider, &["key-1", "key-2"]);
     let began = Instant::now();
     for start in [": ping\n\n", "event: message_start\n", "event: ping"].repeat(5) {
-        let (reply, script) = Reply::stream();
-        provider.answers_others(reply);
-        let mut caller = caller(&sidecar).await;
+        let (mut caller, script) = streamed(&provider, &sidecar).await;
         script.piece(start);
         piece(&mut caller, start).await;
         script.end();
@@ -59,9 +62,7 @@ async fn a_comment_or_a_part_of_another_event_is_not_held_back() {
 async fn what_may_be_an_error_is_held_back_for_a_moment_only() {
     let provider = Provider::spawn().await;
     let sidecar = anthropic(&provider, &["key-1", "key-2"]);
-    let (reply, script) = Reply::stream();
-    provider.answers_others(reply);
-    let mut caller = caller(&sidecar).await;
+    let (mut caller, script) = streamed(&provider, &sidecar).await;
     script.piece("data: {\"half\"");
     piece(&mut caller, "data: {\"half\"").await;
     script.piece(":1}\n\n");
@@ -72,9 +73,7 @@ async fn what_may_be_an_error_is_held_back_for_a_moment_only() {
 async fn a_caller_that_leaves_in_the_middle_ends_the_call() {
     let provider = Provider::spawn().await;
     let sidecar = anthropic(&provider, &["key-1"]);
-    let (reply, script) = Reply::stream();
-    provider.answers_others(reply);
-    let mut caller = caller(&sidecar).await;
+    let (mut caller, script) = streamed(&provider, &sidecar).await;
     script.piece("data: 1\n\n");
     piece(&mut caller, "data: 1\n\n").await;
     drop(caller);
@@ -101,9 +100,7 @@ async fn a_caller_that_leaves_before_the_answer_ends_the_call() {
 async fn an_answer_that_breaks_off_arrives_broken() {
     let provider = Provider::spawn().await;
     let sidecar = anthropic(&provider, &["key-1", "key-2"]);
-    let (reply, script) = Reply::stream();
-    provider.answers_others(reply);
-    let mut caller = caller(&sidecar).await;
+    let (mut caller, script) = streamed(&provider, &sidecar).await;
     script.piece("event: delta\ndata: 1\n\n");
     piece(&mut caller, "data: 1\n\n").await;
     script.break_off();
@@ -119,9 +116,7 @@ async fn an_answer_that_breaks_off_arrives_broken() {
 async fn an_answer_that_breaks_off_before_its_first_event_is_an_error() {
     let provider = Provider::spawn().await;
     let sidecar = anthropic(&provider, &["key-1", "key-2"]);
-    let (reply, script) = Reply::stream();
-    provider.answers_others(reply);
-    let mut caller = caller(&sidecar).await;
+    let (mut caller, script) = streamed(&provider, &sidecar).await;
     script.break_off();
     let answer = caller.response(false).await;
     assert_eq!(
@@ -139,9 +134,7 @@ async fn a_stream_under_way_goes_on_after_sigterm_up_to_its_end_or_the_grace_tim
         let setup = back_door(&section("anthropic", &provider, &["key"]))
             .section(&format!("[limits]\nshutdownGrace = \"{grace}\""));
         let mut sidecar = start(setup);
-        let (reply, script) = Reply::stream();
-        provider.answers_others(reply);
-        let mut caller = caller(&sidecar).await;
+        let (mut caller, script) = streamed(&provider, &sidecar).await;
         script.piece("data: 1\n\n");
         piece(&mut caller, "data: 1\n\n").await;
         sidecar.signal("TERM");
