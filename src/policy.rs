@@ -16,7 +16,7 @@ mod user;
 
 pub use class::Class;
 pub use denial::{Code, Denial};
-pub use names::{FieldName, NameError};
+pub use names::{FieldName, NameError, is_connection_field, same_folded};
 pub use nets::{NetError, NetProblem, TrustedNets};
 pub use request::{Field, MAX_FIELDS, Request, Upgrade, trim};
 pub use routes::{PlainPath, PublicRoute, RouteError, RoutePath};

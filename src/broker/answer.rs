@@ -34,12 +34,12 @@ pub(super) enum AnswerBody {
 /// A provider's answer as it comes.
 pub(super) struct Passing {
     /// Pieces that were read ahead.
-    ahead: VecDeque<Bytes>,
-    body: Incoming,
-    reading: Reading,
-    dialect: Dialect,
-    record: Record,
-    watch: Watch,
+    pub(super) ahead: VecDeque<Bytes>,
+    pub(super) body: Incoming,
+    pub(super) reading: Reading,
+    pub(super) dialect: Dialect,
+    pub(super) record: Record,
+    pub(super) watch: Watch,
 }
 
 /// What a late limit is noted at.
@@ -59,26 +59,12 @@ pub(super) enum Reading {
 }
 
 impl Passing {
-    pub(super) fn new(
-        ahead: VecDeque<Bytes>,
-        body: Incoming,
-        reading: Reading,
-        dialect: Dialect,
-        record: Record,
-        watch: Watch,
-    ) -> Self {
-        let mut passing = Self {
-            ahead,
-            body,
-            reading,
-            dialect,
-            record,
-            watch,
-        };
-        if passing.ahead.is_empty() && passing.body.is_end_stream() {
-            passing.finish(true);
+    /// The body, which may be over before it began.
+    pub(super) fn begin(mut self) -> AnswerBody {
+        if self.ahead.is_empty() && self.body.is_end_stream() {
+            self.finish(true);
         }
-        passing
+        AnswerBody::Passing(Box::new(self))
     }
 
     fn look(&mut self, piece: &Bytes) {

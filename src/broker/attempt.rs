@@ -232,9 +232,15 @@ impl Call {
             keeper: self.keeper.clone(),
             key: candidate.key.clone(),
         };
-        let dialect = self.provider.dialect;
-        let passing = Passing::new(ahead, body, reading, dialect, record, watch);
-        let mut response = Response::new(AnswerBody::Passing(Box::new(passing)));
+        let passing = Passing {
+            ahead,
+            body,
+            reading,
+            dialect: self.provider.dialect,
+            record,
+            watch,
+        };
+        let mut response = Response::new(passing.begin());
         *response.status_mut() = head.status;
         *response.headers_mut() = headers;
         response

@@ -1,35 +1,26 @@
 //! What a request looks like to the provider, and an answer to the caller.
 
 use crate::credentials::Dialect;
-use crate::local_caller::only_value;
-use http::header::{self, HeaderName, HeaderValue};
+use crate::credentials::provider::ACCOUNT_HEADER;
+use crate::policy::{is_connection_field, same_folded};
+use http::header::{self, ALT_SVC, CONTENT_LENGTH, HeaderName, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, Uri};
 
-/// Fields of one connection (RFC 9110 section 7.6.1), and those that hyper sets.
-const CONNECTION_FIELDS: [&str; 13] = [
-    "connection",
+/// Fields that hyper sets, that tell of the caller's own network, that are meant for
+/// Portcullis, or name the account that a login is for.
+const OWN_FIELDS: [&str; 9] = [
+    "accept-encoding",
+    ACCOUNT_HEADER,
     "content-length",
     "expect",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// Fields that tell of the caller's own network, or are meant for Portcullis.
-const OWN_FIELDS: [&str; 5] = [
     "forwarded",
+    "host",
     "via",
     "x-portcullis-profile",
     "x-real-ip",
-    "accept-encoding",
 ];
+/// The family of what proxies tell of the caller.
+const FORWARDED: &[u8] = b"x-forwarded-";
 
 /// Parameters of Google's URLs that carry credentials.
 const GOOGLE_KEYS: [&str; 3] = ["key", "access_token", "oauth_token"];
@@ -42,17 +33,21 @@ pub(super) const PROFILE_HEADER: HeaderName = HeaderName::from_static("x-portcul
 /// for limits and tokens, and the way from here to the caller is short.
 pub(super) fn request_headers(incoming: &HeaderMap, credentials: &[HeaderName]) -> HeaderMap {
     let nominated = nominated(incoming);
-    let mut headers = HeaderMap::with_capacity(incoming.len() + 2);
-    for (name, value) in incoming {
-        let text = name.as_str();
-        let is_dropped = CONNECTION_FIELDS.contains(&text)
-            || OWN_FIELDS.contains(&text)
-            || text.starts_with("x-forwarded-")
+    let is_dropped = |name: &[u8]| {
+        is_connection_field(name)
+            || OWN_FIELDS
+                .iter()
+                .any(|own| same_folded(name, own.as_bytes()))
+            || name
+                .get(..FORWARDED.len())
+                .is_some_and(|start| same_folded(start, FORWARDED))
             || credentials
                 .iter()
-                .any(|known| is_like(text, known.as_str()))
-            || nominated.iter().any(|name| text.eq_ignore_ascii_case(name));
-        if !is_dropped {
+                .any(|known| same_folded(name, known.as_str().as_bytes()))
+    };
+    let mut headers = HeaderMap::with_capacity(incoming.len() + 2);
+    for (name, value) in incoming {
+        if !is_dropped(name.as_str().as_bytes()) && !is_nominated(name, &nominated) {
             headers.append(name, value.clone());
         }
     }
@@ -67,11 +62,9 @@ pub(super) fn answer_headers(incoming: &HeaderMap) -> HeaderMap {
     let nominated = nominated(incoming);
     let mut headers = HeaderMap::with_capacity(incoming.len() + 1);
     for (name, value) in incoming {
-        let text = name.as_str();
-        let is_dropped = (text != "content-length" && CONNECTION_FIELDS.contains(&text))
-            || matches!(text, "set-cookie" | "alt-svc")
-            || nominated.iter().any(|name| text.eq_ignore_ascii_case(name));
-        if !is_dropped {
+        let is_framing = is_connection_field(name.as_str().as_bytes()) && name != CONTENT_LENGTH;
+        let leads_past = *name == SET_COOKIE || *name == ALT_SVC;
+        if !is_framing && !leads_past && !is_nominated(name, &nominated) {
             headers.append(name, value.clone());
         }
     }
@@ -89,17 +82,10 @@ fn nominated(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// Names compare with `_` and `.` read as `-`, as some servers read them.
-fn is_like(name: &str, known: &str) -> bool {
-    name.len() == known.len()
-        && name.bytes().zip(known.bytes()).all(|(one, other)| {
-            let folded = if matches!(one, b'_' | b'.') {
-                b'-'
-            } else {
-                one
-            };
-            folded == other
-        })
+fn is_nominated(name: &HeaderName, nominated: &[String]) -> bool {
+    nominated
+        .iter()
+        .any(|named| name.as_str().eq_ignore_ascii_case(named))
 }
 
 /// The path and query at the provider: what stands in front of every path there, and
@@ -142,27 +128,28 @@ fn without_keys(query: &str) -> String {
 /// Puts a credential's headers on. Anthropic's list of betas is joined, not replaced.
 pub(super) fn put_on(headers: &mut HeaderMap, credential: &[(HeaderName, HeaderValue)]) {
     for (name, value) in credential {
-        let joined = match only_value(headers, name) {
-            Some(own) if name == BETA => joined(own, value),
-            _ => value.clone(),
+        let value = match name == BETA {
+            true => joined(headers, value),
+            false => value.clone(),
         };
-        headers.insert(name, joined);
+        headers.insert(name, value);
     }
 }
 
 /// Anthropic's list of betas.
 pub(super) const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 
-fn joined(own: &HeaderValue, further: &HeaderValue) -> HeaderValue {
-    let has = |list: &[u8], one: &[u8]| {
-        list.split(|byte| *byte == b',')
-            .any(|part| part.trim_ascii() == one)
-    };
-    if has(own.as_bytes(), further.as_bytes()) {
-        return own.clone();
+/// All betas of the request in one line, and `further`.
+fn joined(headers: &HeaderMap, further: &HeaderValue) -> HeaderValue {
+    let own = headers.get_all(BETA).iter().map(HeaderValue::as_bytes);
+    let mut lines: Vec<&[u8]> = own.collect();
+    let mut betas = lines
+        .iter()
+        .flat_map(|line| line.split(|byte| *byte == b','));
+    if !betas.any(|beta| beta.trim_ascii() == further.as_bytes()) {
+        lines.push(further.as_bytes());
     }
-    let whole = [own.as_bytes(), b",", further.as_bytes()].concat();
-    HeaderValue::from_bytes(&whole).unwrap_or_else(|_| further.clone())
+    HeaderValue::from_bytes(&lines.join(&b","[..])).unwrap_or_else(|_| further.clone())
 }
 
 #[cfg(test)]
@@ -187,6 +174,10 @@ mod tests {
             ("x.goog.api_key", "own"),
             ("cookie", "a=b"),
             ("x-custom-auth", "own"),
+            ("x_custom_auth", "own"),
+            ("chatgpt-account-id", "own"),
+            ("x_forwarded_for", "10.0.0.1"),
+            ("x.forwarded.host", "a"),
             ("connection", "close, X-Secret-Hop"),
             ("x-secret-hop", "1"),
             ("upgrade", "h2c"),
@@ -321,6 +312,14 @@ mod tests {
                 oauth
             ),
             "a-1, oauth-2025-04-20"
+        );
+        assert_eq!(
+            put(
+                &[("anthropic-beta", "a-1"), ("anthropic-beta", "b-2")],
+                "anthropic-beta",
+                oauth
+            ),
+            "a-1,b-2,oauth-2025-04-20"
         );
         assert_eq!(put(&[("x-api-key", "a")], "x-api-key", "b"), "b");
     }

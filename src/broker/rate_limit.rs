@@ -28,6 +28,8 @@ pub(super) struct Limited {
     pub(super) wait: Option<Duration>,
 }
 
+/// The longest code of an error, in bytes.
+const MAX_CODE: usize = 64;
 /// No provider's word leaves a credential alone for longer.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
@@ -48,6 +50,11 @@ impl Limit {
     /// By a machine-readable word of an error: `rate_limit_error`,
     /// `insufficient_quota`, `RESOURCE_EXHAUSTED`, `rateLimitExceeded`.
     fn of_word(word: &str) -> Option<Self> {
+        // What has spaces is a sentence, and may quote a prompt.
+        let is_code = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        if word.len() > MAX_CODE || !word.bytes().all(is_code) {
+            return None;
+        }
         let folded: String = word
             .chars()
             .filter(char::is_ascii_alphanumeric)
@@ -142,7 +149,7 @@ pub(super) fn judge_event(data: &[u8]) -> Option<Limited> {
         matches!(name, "error" | "response.failed" | "failed")
     });
     let error = match (&event["error"], &event["response"]["error"]) {
-        (error @ (Value::Object(_) | Value::String(_)), _) => error,
+        (error @ Value::Object(_), _) => error,
         (_, error @ Value::Object(_)) => error,
         _ if says_error => &event,
         _ => return None,
@@ -295,7 +302,7 @@ fn go_duration(text: &str) -> Option<Duration> {
             "m" => 60.0,
             "s" => 1.0,
             "ms" => 1e-3,
-            "us" | "µs" => 1e-6,
+            "us" => 1e-6,
             "ns" => 1e-9,
             _ => return None,
         };

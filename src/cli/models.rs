@@ -2,6 +2,7 @@
 
 mod auth;
 mod place;
+mod span;
 mod status;
 mod table;
 

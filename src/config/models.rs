@@ -18,6 +18,7 @@ use super::section::Section;
 use super::shape::Shape;
 use super::walk::{Place, Walk};
 use crate::authority::Authority;
+use crate::credentials::pool::variable_name;
 use crate::credentials::provider::KNOWN;
 use crate::secrets::{Providers, SecretInput};
 
@@ -144,6 +145,7 @@ pub(super) fn read(
         let provider = provider::read(&name, &section, listen.is_some(), walk, providers);
         read.providers.insert(name, provider);
     }
+    refuse_shared_variables(&read.providers, &models.section(walk), walk);
     read.order = read_order(&auth.section(walk), walk);
     read.agents = agents::read(
         &agents.section(walk),
@@ -151,6 +153,7 @@ pub(super) fn read(
         providers,
         read.state_dir.as_deref(),
     );
+    agents::refuse_shared_folders(&read.agents, read.state_dir.as_deref(), agents, walk);
     if !read.agents.is_empty() && listen.is_some() && !token_entry.is_present() {
         walk.refuse(
             agents.place(),
@@ -161,6 +164,30 @@ pub(super) fn read(
     Read {
         place: listen.map(|address| (address, listen_entry.place().clone())),
         models: read,
+    }
+}
+
+/// The keys of one provider's variables must not go to another's host.
+fn refuse_shared_variables(
+    providers: &BTreeMap<String, ModelProvider>,
+    section: &Section<'_>,
+    walk: &mut Walk<'_>,
+) {
+    for (name, entry) in section.members(walk) {
+        let own = variable_name(&name);
+        let mut others = providers.iter().filter(|(other, provider)| {
+            **other != name && provider.enabled && variable_name(other) == own
+        });
+        if providers
+            .get(&name)
+            .is_some_and(|provider| provider.enabled)
+            && let Some((other, _)) = others.next()
+        {
+            walk.refuse(
+                entry.place(),
+                format!("got a name whose variables ({own}_API_KEY) are those of `{other}` too, expected another"),
+            );
+        }
     }
 }
 

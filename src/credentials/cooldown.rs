@@ -9,6 +9,8 @@ const FIRST: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(3600);
 /// No pause is shorter: a provider that says "now" has just said no.
 const SHORTEST: Duration = Duration::from_secs(1);
+/// No pause is longer, whoever says so: a clock may have been wrong when it was written.
+const MOST: Duration = Duration::from_secs(24 * 3600);
 /// After so long without a limit, counting begins anew.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
 
@@ -26,7 +28,7 @@ impl Cooldown {
     #[must_use]
     pub fn left(&self, now: UnixMillis) -> Option<Duration> {
         let left = now.until(self.until?);
-        (!left.is_zero()).then_some(left)
+        (!left.is_zero() && left <= MOST).then_some(left)
     }
 
     /// It hit a limit; `wait` is what the provider asks for. A pause that is running
@@ -43,7 +45,7 @@ impl Cooldown {
         };
         let doublings = (self.limits - 1).min(16);
         let own = (FIRST * 2_u32.pow(doublings)).min(LONGEST);
-        self.until = Some(now.plus(wait.unwrap_or(own).max(SHORTEST)));
+        self.until = Some(now.plus(wait.unwrap_or(own).clamp(SHORTEST, MOST)));
     }
 
     /// It answered well.
@@ -90,6 +92,18 @@ mod tests {
         // An answer to a request from before it says nothing of now.
         cooldown.succeeded(NOW.plus(SECOND));
         assert_eq!(cooldown.left(NOW), Some(10 * SECOND));
+    }
+
+    #[test]
+    fn a_pause_that_no_clock_could_have_meant_is_none() {
+        let cooldown = Cooldown {
+            until: Some(NOW.plus(MOST + SECOND)),
+            limits: 1,
+        };
+        assert_eq!(cooldown.left(NOW), None);
+        let mut cooldown = Cooldown::default();
+        cooldown.limited(Some(10 * MOST), NOW);
+        assert_eq!(cooldown.left(NOW), Some(MOST));
     }
 
     #[test]

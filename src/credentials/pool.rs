@@ -23,15 +23,8 @@ struct Names {
 }
 
 impl Names {
-    /// `openai-codex` is `OPENAI_CODEX` in variables.
     fn of(provider: &str) -> Self {
-        let name: String = provider
-            .chars()
-            .map(|c| match c.is_ascii_alphanumeric() {
-                true => c.to_ascii_uppercase(),
-                false => '_',
-            })
-            .collect();
+        let name = variable_name(provider);
         Self {
             live: format!("OPENCLAW_LIVE_{name}_KEY"),
             list: format!("{name}_API_KEYS"),
@@ -39,6 +32,17 @@ impl Names {
             prefix: format!("{name}_API_KEY_"),
         }
     }
+}
+
+/// How variables call a provider: `openai-codex` is `OPENAI_CODEX` there. Two providers
+/// of one such name would share their keys.
+#[must_use]
+pub fn variable_name(provider: &str) -> String {
+    let fold = |c: char| match c.is_ascii_alphanumeric() {
+        true => c.to_ascii_uppercase(),
+        false => '_',
+    };
+    provider.chars().map(fold).collect()
 }
 
 impl PoolKey {

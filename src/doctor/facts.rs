@@ -6,6 +6,7 @@ use super::key_lines::KeyLines;
 use super::look::Look;
 use super::units::Units;
 use crate::config::{Config, MAX_CONFIG_BYTES, TlsKey};
+use crate::credentials::TokenSink;
 use crate::regular_file;
 use crate::secrets::{Custody, Environment, Provider, is_in_volume, way_to};
 use std::os::unix::fs::MetadataExt;
@@ -93,6 +94,25 @@ fn guarded(config: &Config, environment: Environment<'_>) -> Vec<GuardedFile> {
         };
         let key = "gateway.tls.keyPath".to_owned();
         files.push(file("the private key", key, path.clone(), guard));
+    }
+    let models = &config.models;
+    let held = Guard::Held(Custody::Own);
+    if let Some(path) = &models.env_file {
+        let key = "models.envFile".to_owned();
+        files.push(file("the file of keys", key, path.clone(), held));
+    }
+    let own = models.state_dir.iter();
+    let own = own.map(|folder| ("models.stateDir".to_owned(), folder));
+    let agents = models.agents.iter().filter_map(|(name, agent)| {
+        let folder = agent.state_dir.as_ref()?;
+        Some((format!("agents.{name}.stateDir"), folder))
+    });
+    for (key, folder) in own.chain(agents) {
+        let path = TokenSink::new(folder.clone()).path();
+        // There is none before the first login.
+        if path.try_exists().unwrap_or(true) {
+            files.push(file("the token sink", key, path, held));
+        }
     }
     for (name, provider) in config.secrets.listed() {
         let key = |rest: &str| format!("secrets.providers.{name}.{rest}");

@@ -155,8 +155,17 @@ pub(super) const fn fold(byte: u8) -> u8 {
     }
 }
 
+/// Whether a field belongs to one connection or frames a message.
+#[must_use]
+pub fn is_connection_field(name: &[u8]) -> bool {
+    CONNECTION_FIELDS
+        .iter()
+        .any(|known| known.as_bytes() == name)
+}
+
 /// Whether two names are the same to a reader that folds them.
-pub(super) fn same_folded(one: &[u8], other: &[u8]) -> bool {
+#[must_use]
+pub fn same_folded(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).all(|(&a, &b)| fold(a) == fold(b))
 }
 

@@ -23,6 +23,7 @@ import { startIdentityProxy } from "./parts/identity-proxy.mjs";
 import { startPortcullis } from "./parts/portcullis.mjs";
 import { startRelay } from "./parts/relay.mjs";
 import { Report } from "./parts/report.mjs";
+import { Started } from "./parts/started.mjs";
 
 const { values: options } = parseArgs({
   options: { direct: { type: "boolean", default: false }, only: { type: "string" } },
@@ -31,17 +32,7 @@ const root = path.resolve(import.meta.dirname, "../..");
 const folder = path.join(root, ".openclaw/run");
 const report = new Report(options);
 
-/** What was started, stopped in reverse order whatever happens. */
-const started = [];
-const keep = (thing, stop) => {
-  started.push(() => stop(thing));
-  return thing;
-};
-let stopping;
-const stopAll = () => (stopping ??= (async () => {
-  for (const stop of started.reverse()) await stop();
-})());
-for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => stopAll().then(() => process.exit(1)));
+const { keep, stopAll } = new Started();
 
 async function start() {
   fs.rmSync(folder, { recursive: true, force: true });

@@ -15,6 +15,7 @@ import { Program } from "../openclaw/parts/process.mjs";
 import { Report } from "../openclaw/parts/report.mjs";
 import { checkLogin } from "./login.mjs";
 import { startProviders } from "./providers.mjs";
+import { Started } from "../openclaw/parts/started.mjs";
 
 const { values: options } = parseArgs({ options: { only: { type: "string" } } });
 const standIn = Boolean(process.env.SDK_DIRECT);
@@ -29,17 +30,7 @@ const canaries = {
   CANARY_OPENAI: `sk-canary-${crypto.randomBytes(16).toString("hex")}`,
 };
 
-/** What was started, stopped in reverse order whatever happens. */
-const started = [];
-const keep = (thing, stop) => {
-  started.push(() => stop(thing));
-  return thing;
-};
-let stopping;
-const stopAll = () => (stopping ??= (async () => {
-  for (const stop of started.reverse()) await stop();
-})());
-for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => stopAll().then(() => process.exit(1)));
+const { keep, stopAll } = new Started();
 
 async function startPortcullis(provider) {
   const config = path.join(folder, "portcullis.toml");

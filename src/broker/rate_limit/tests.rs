@@ -56,6 +56,14 @@ fn tells_limits_from_everything_else() {
         (400, &says("Rate limit reached for requests"), None),
         (422, &says("429 Too Many Requests"), None),
         (404, &says("quota exceeded"), None),
+        // xAI and Ollama put a sentence where others have a code.
+        (
+            400,
+            r#"{"code":"Client specified an invalid argument","error":"prompt was: explain rate limit handling"}"#,
+            None,
+        ),
+        (400, r#"{"error":"usage limit throttled rate limit"}"#, None),
+        (400, r#"{"error":{"code":"the rate_limit of it"}}"#, None),
         (403, denied, None),
         (403, &says("not allowed"), None),
         (403, "", None),

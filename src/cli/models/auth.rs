@@ -6,7 +6,6 @@ mod logout;
 mod order;
 mod paste;
 mod secret_input;
-mod span;
 
 use super::super::{EXIT_FAILURE, chain, output};
 use super::place::Place;

@@ -5,9 +5,8 @@ use super::super::admin_client::{AskError, Question, ask};
 use super::super::config_file::{Loaded, load_or_complain};
 use super::super::output::{self, Style};
 use super::super::{ConfigPath, EXIT_FAILURE, EXIT_USAGE, chain};
-use super::table;
+use super::{span, table};
 use crate::broker;
-use crate::config::parse_duration;
 use crate::credentials::UnixMillis;
 use crate::credentials::status::{CredentialStatus, Verdict, verdict};
 use crate::doctor::check_model_credentials;
@@ -40,7 +39,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long)]
     check: bool,
     /// What --check calls soon
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = span::parse)]
     within: Duration,
     /// This provider's alone
     #[arg(long, value_name = "NAME")]
@@ -61,11 +60,6 @@ pub(in crate::cli) struct Arguments {
 enum Origin {
     Process,
     Files,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text)
-        .ok_or_else(|| "expected a duration such as 24h (ms, s, m, h, d)".to_owned())
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {

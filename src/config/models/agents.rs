@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::super::entry::Entry;
 use super::super::secret;
 use super::super::section::Section;
 use super::super::walk::Walk;
@@ -61,4 +62,28 @@ pub(super) fn read(
         }
     }
     agents
+}
+
+/// Two callers with one folder would have each other's profiles.
+pub(super) fn refuse_shared_folders(
+    agents: &BTreeMap<String, Agent>,
+    own: Option<&Path>,
+    entry: &Entry<'_>,
+    walk: &mut Walk<'_>,
+) {
+    let mut seen: Vec<(&Path, String)> = Vec::new();
+    seen.extend(own.map(|own| (own, "models.stateDir".to_owned())));
+    for (name, agent) in agents {
+        let Some(folder) = agent.state_dir.as_deref() else {
+            continue;
+        };
+        // Paths compare by their parts: `/a//b/.` is `/a/b`.
+        if let Some((_, earlier)) = seen.iter().find(|(known, _)| *known == folder) {
+            walk.refuse(
+                entry.place(),
+                format!("got the folder of `{earlier}` for `{name}`, expected one of its own"),
+            );
+        }
+        seen.push((folder, format!("agents.{name}.stateDir")));
+    }
 }

@@ -112,6 +112,19 @@ fn what_would_open_a_door_or_mean_nothing_is_refused() {
             "without port",
         ),
         (
+            open("[models.providers.OpenAI]\nbaseUrl = \"https://x.example\"\n"),
+            "models.providers.OpenAI",
+            "(OPENAI_API_KEY) are those of `openai` too",
+        ),
+        (
+            and(
+                "[models]\nlisten = \"127.0.0.1:8790\"\nclientToken = \"$T\"\nstateDir = \"/s\"\n\
+                 [agents.work]\nclientToken = \"$W\"\nstateDir = \"/s/\"\n",
+            ),
+            "agents",
+            "the folder of `models.stateDir` for `work`",
+        ),
+        (
             open("[auth.order]\nanthropic = [\"work\"]\n"),
             "auth.order.anthropic[0]",
             "`anthropic:work`",

@@ -62,7 +62,8 @@ pub enum TokenError {
         /// The error's code, where there is one.
         code: Option<String>,
     },
-    /// An answer that says success and has no tokens.
+    /// An answer that says success and has no tokens, or that a gateway gave in the
+    /// server's place: what was sent may have had its effect.
     #[error("the token server's answer (status {}) holds no tokens", status.as_u16())]
     Unreadable {
         /// The answer's status.
@@ -85,9 +86,18 @@ pub(super) fn failure(status: StatusCode, body: &[u8]) -> TokenError {
     };
     match code {
         Some(code) if is_refusal => TokenError::Refused { status, code },
-        None if status.is_success() => TokenError::Unreadable { status },
+        None if status.is_success() || is_a_gateways(status) => TokenError::Unreadable { status },
         code => TokenError::Unwell { status, code },
     }
+}
+
+/// Whether a status is that of a gateway which lost its server's answer: what was sent
+/// may have had its effect.
+fn is_a_gateways(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT
+    )
 }
 
 /// `{"error":"code"}` of RFC 6749 section 5.2, or `{"error":{"code":…,"type":…}}`, as
@@ -132,6 +142,11 @@ mod tests {
             (429, grant, "unwell"),
             (500, grant, "unwell"),
             (503, passing, "unwell"),
+            (408, "", "unreadable"),
+            (502, "<html>", "unreadable"),
+            (504, "", "unreadable"),
+            (500, "", "unwell"),
+            (503, "", "unwell"),
             (200, "", "unreadable"),
             (200, "{}", "unreadable"),
             (204, "", "unreadable"),

