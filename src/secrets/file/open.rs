@@ -13,7 +13,8 @@ use zeroize::Zeroizing;
 use super::super::buffer::SecretBuffer;
 use super::{Custody, Exposure, FileError};
 
-/// How often a mounted volume may be swapped under us before we give up.
+/// How often a file may be replaced, or a mounted volume swapped, under us before we
+/// give up.
 const SWAPS: usize = 5;
 /// The entry that a Kubernetes volume has at its top, and swaps on an update.
 const VOLUME_DATA: &str = "..data";
@@ -33,14 +34,23 @@ pub(super) fn read(
         path: path.to_owned(),
         problem,
     };
-    let file = match custody {
+    let open = || match custody {
         Custody::Own => open(path).map_err(|error| match error.raw_os_error() {
             Some(nix::libc::ELOOP) => unfit(Exposure::Symlink),
             _ => at(error),
-        })?,
-        Custody::MountedVolume => open_mounted(path, &at)?.ok_or(unfit(Exposure::OutsideMount))?,
+        }),
+        Custody::MountedVolume => open_mounted(path, &at)?.ok_or(unfit(Exposure::OutsideMount)),
     };
-    let facts = file.metadata().map_err(at)?;
+    let mut swaps = 0;
+    let (file, facts) = loop {
+        let file = open()?;
+        let facts = file.metadata().map_err(at)?;
+        // It was replaced between opening and looking: the new one is in place.
+        if facts.nlink() > 0 || swaps == SWAPS {
+            break (file, facts);
+        }
+        swaps += 1;
+    };
     if !facts.is_file() {
         return Err(unfit(Exposure::NotRegular));
     }
@@ -193,6 +203,32 @@ fn read_at_most(mut file: File, max_bytes: u64) -> io::Result<Option<SecretBuffe
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn a_file_that_is_replaced_over_and_over_is_read_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, next) = (folder.path().join("file"), folder.path().join("next"));
+        let replace = || {
+            std::fs::write(&next, "text").unwrap();
+            let mode = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(&next, mode).unwrap();
+            std::fs::rename(&next, &path).unwrap();
+        };
+        replace();
+        let has_read = AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                while !has_read.load(Ordering::Relaxed) {
+                    replace();
+                }
+            });
+            let failed = (0..5_000).find_map(|_| read(&path, Custody::Own, 100).err());
+            has_read.store(true, Ordering::Relaxed);
+            assert!(failed.is_none(), "{failed:?}");
+        });
+    }
 
     #[test]
     fn each_custody_has_its_own_owners_and_modes() {
