@@ -248,7 +248,7 @@ async fn a_process_that_is_killed_spends_no_refresh_token_twice() {
             town.log_in(&format!("refresh-of-login-{round}"), 3600);
         } else {
             good += 1;
-            assert_eq!(town.uses().len(), uses.len() + 1);
+            assert_eq!(town.uses().len(), uses.len() + 1, "{:#?}", sidecar.log());
             assert_eq!(state_of(&sidecar, NAME).await, "ready");
         }
         assert!(
