@@ -15,6 +15,7 @@ mod forwarding;
 mod import;
 mod lifecycle;
 mod limits;
+mod models;
 mod models_auth;
 mod oauth_server;
 mod protocol;

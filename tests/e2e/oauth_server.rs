@@ -116,7 +116,6 @@ impl OAuthServer {
     }
 
     /// How long access tokens live, in seconds.
-    #[expect(dead_code, reason = "for the tests of the back door")]
     pub(crate) fn lifetime(&self, seconds: u64) {
         self.state.lock().unwrap().lifetime = seconds;
     }

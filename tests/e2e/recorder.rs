@@ -212,7 +212,12 @@ pub(crate) async fn read_head(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> O
     }
 }
 
-async fn read_body(stream: &mut TcpStream, buffer: &mut Vec<u8>, head: &str) -> Option<Vec<u8>> {
+/// Reads the body that belongs to `head`; `None` where it breaks off.
+pub(crate) async fn read_body(
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+    head: &str,
+) -> Option<Vec<u8>> {
     let head = head.to_ascii_lowercase();
     if head.contains("transfer-encoding: chunked") {
         let mut body = Vec::new();

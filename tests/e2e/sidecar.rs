@@ -15,6 +15,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How a sidecar is to be set up. The default trusts loopback, as a proxy on the
 /// same machine, asks for `x-forwarded-proto` and permits nick and ada.
+#[derive(Clone)]
 pub(crate) struct Setup {
     gateway: String,
     sections: String,
@@ -34,6 +35,7 @@ pub(crate) struct Sidecar {
     pub(crate) admin: SocketAddr,
     /// The redirect listener, where one was asked for.
     pub(crate) redirect: Option<SocketAddr>,
+    models: Option<SocketAddr>,
     is_tls: bool,
     folder: TempDir,
     log: Arc<Mutex<Vec<String>>>,
@@ -115,26 +117,8 @@ impl Setup {
     /// Starts it in front of `upstream` (a URL) and waits until it serves.
     pub(crate) fn spawn(self, upstream: &str) -> Sidecar {
         let folder = tempfile::tempdir().unwrap();
-        let tls = if self.is_tls {
-            tls_section(folder.path())
-        } else {
-            String::new()
-        };
-        let config = format!(
-            "[listen]\n{}\n[upstream]\nurl = \"{upstream}\"\n{}\n[gateway]\n{}\n{tls}\n\
-             [admin]\naddress = \"127.0.0.1:0\"\n{}\n{}\n",
-            self.listen, self.upstream, self.gateway, self.admin, self.sections
-        );
-        let path = folder.path().join("portcullis.toml");
-        std::fs::write(&path, config).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-            .args(["run", "--config"])
-            .arg(&path)
-            .envs(self.environment)
-            .stderr(Stdio::piped())
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
+        let is_tls = self.is_tls;
+        let mut child = self.command(folder.path(), upstream).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = follow(&mut child, log.clone());
         let mut listeners = std::collections::HashMap::new();
@@ -162,10 +146,53 @@ impl Setup {
             address: listeners["front"],
             admin: listeners["admin"],
             redirect: listeners.get("redirect").copied(),
-            is_tls: self.is_tls,
+            models: listeners.get("models").copied(),
+            is_tls,
             folder,
             log,
         }
+    }
+
+    /// Starts it where it must not come up. The exit's code and what it says.
+    pub(crate) fn refused(self) -> (Option<i32>, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = self.command(folder.path(), "http://127.0.0.1:9");
+        let mut child = command.spawn().unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let came_up = follow(&mut child, log.clone())
+            .iter()
+            .any(|line| line.contains("\"serving\""));
+        if came_up {
+            let _ = child.kill();
+        }
+        let code = child.wait().unwrap().code();
+        let said = log.lock().unwrap().join("\n");
+        assert!(!came_up, "it came up: {said}");
+        (code, said)
+    }
+
+    /// Writes its configuration into `folder`.
+    fn command(self, folder: &Path, upstream: &str) -> Command {
+        let tls = if self.is_tls {
+            tls_section(folder)
+        } else {
+            String::new()
+        };
+        let config = format!(
+            "[listen]\n{}\n[upstream]\nurl = \"{upstream}\"\n{}\n[gateway]\n{}\n{tls}\n\
+             [admin]\naddress = \"127.0.0.1:0\"\n{}\n{}\n",
+            self.listen, self.upstream, self.gateway, self.admin, self.sections
+        );
+        let path = folder.join("portcullis.toml");
+        std::fs::write(&path, config).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command
+            .args(["run", "--config"])
+            .arg(&path)
+            .envs(self.environment)
+            .stderr(Stdio::piped())
+            .stdin(Stdio::null());
+        command
     }
 }
 
@@ -212,6 +239,18 @@ impl Sidecar {
     /// One request on a connection of its own; the head is completed with `Host`.
     pub(crate) async fn send(&self, request: &str) -> Response {
         self.connect().await.exchange(request).await
+    }
+
+    /// The back door.
+    pub(crate) fn models(&self) -> SocketAddr {
+        self.models.expect("`models.listen` is set")
+    }
+
+    /// The value of a metric, by its name with all labels; none: it isn't there.
+    pub(crate) async fn metric(&self, name: &str) -> Option<f64> {
+        let text = String::from_utf8(self.admin("GET /metrics").await.body).unwrap();
+        let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(rest.trim().parse().unwrap())
     }
 
     /// The certificate that it serves with.

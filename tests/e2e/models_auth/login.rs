@@ -200,11 +200,11 @@ async fn a_login_whose_browser_comes_back_is_stored_and_shows_no_secret() {
     );
     let listed = home.good(&["list"], "");
     assert!(
-        listed.contains("openai-codex:default  openai-codex  oauth"),
+        listed.contains("openai-codex:default  oauth  ready"),
         "{listed}"
     );
     assert!(
-        listed.contains("expires in 10 days") && !listed.contains(CANARY),
+        listed.contains("in 10 days") && !listed.contains(CANARY),
         "{listed}"
     );
 }
