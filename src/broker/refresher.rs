@@ -25,8 +25,8 @@ const MAX_ANSWER_BYTES: usize = 256 * 1024;
 /// After a refresh that was of no use, for a while nobody tries another.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LAST_PAUSE: Duration = Duration::from_secs(600);
-/// Between two refreshes ahead of time, however short a token lives.
-const REST: Duration = Duration::from_secs(60);
+/// A token that lives for less is renewed when it is needed, and not ahead of that.
+const SHORTEST_LIFE: Duration = Duration::from_secs(2);
 
 /// What came of a refresh, for everyone who waits.
 #[derive(Debug, Clone)]
@@ -42,12 +42,11 @@ pub(super) enum Refreshed {
 /// A login, by its sink's folder and its name.
 pub(super) type Name = (PathBuf, ProfileId);
 
-/// The refreshes under way, and what is known of the last ones.
+/// The refreshes under way, and those that were of no use lately.
 #[derive(Default)]
 pub(super) struct Refresher {
     under_way: Mutex<HashMap<Name, watch::Receiver<Option<Refreshed>>>>,
     useless: Mutex<HashMap<Name, (Instant, Duration)>>,
-    last: Mutex<HashMap<Name, Instant>>,
 }
 
 impl Refresher {
@@ -155,7 +154,6 @@ impl Work {
         let (told, refreshed) = match outcome {
             Ok(profile) => {
                 tracing::info!(profile = %id, "the login has a fresh token");
-                lock(&refresher.last).insert(self.name.clone(), Instant::now());
                 ("ok", Refreshed::Profile(Box::new(profile)))
             }
             Err(error) => {
@@ -199,10 +197,6 @@ pub(super) fn due(
     door: &BackDoor,
 ) -> Vec<(ProfileId, Arc<Provider>)> {
     let refresher = &keeper.refresher;
-    let has_rested = |name: &Name| {
-        let last = lock(&refresher.last);
-        last.get(name).is_none_or(|last| last.elapsed() >= REST)
-    };
     let loaded = store.loaded();
     let profiles = loaded
         .sink
@@ -217,10 +211,11 @@ pub(super) fn due(
             let provider = door.providers.get(profile.serves())?;
             provider.login.as_ref()?;
             let name = (store.sink.folder().to_owned(), profile.id.clone());
+            let life = tokens.obtained.map(|from| from.until(tokens.expires));
             let is_due = !tokens.is_fresh(now())
+                && life.is_none_or(|life| life >= SHORTEST_LIFE)
                 && tokens.can_refresh()
-                && !refresher.is_pausing(&name)
-                && has_rested(&name);
+                && !refresher.is_pausing(&name);
             is_due.then(|| (profile.id.clone(), provider.clone()))
         })
         .collect()
