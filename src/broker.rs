@@ -12,6 +12,7 @@ mod answer;
 mod answered;
 mod attempt;
 mod caller;
+mod candidate;
 mod candidates;
 mod events;
 mod head_clock;

@@ -3,7 +3,8 @@
 
 use super::answer::{AnswerBody, Passing, Reading, Watch};
 use super::answered::Answered;
-use super::candidates::{Candidate, Candidates, Renewal};
+use super::candidate::Candidate;
+use super::candidates::{Candidates, Renewal};
 use super::events::Events;
 use super::keeper::{Keeper, SavedAnswer, now};
 use super::outgoing::{answer_headers, put_on};

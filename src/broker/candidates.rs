@@ -1,42 +1,21 @@
 //! Which credentials a call may carry, and what each looks like on the wire.
 
 use super::caller::Caller;
+use super::candidate::{Candidate, api_key, bearer, is_login_token};
 use super::keeper::{CredentialKey, Keeper, now};
-use super::outgoing::BETA;
 use super::problem::Problem;
 use super::profiles::{Loaded, Profiles};
 use super::refresher::{Refreshed, refreshed};
 use crate::config::SharedKeys;
 use crate::credentials::order::ordered;
-use crate::credentials::provider::ACCOUNT_HEADER;
-use crate::credentials::{Dialect, Login, OAuthTokens, Profile, ProfileId};
+use crate::credentials::{Login, OAuthTokens, Profile, ProfileId};
 use crate::secrets::SecretValue;
 use crate::snapshot::{BackDoor, Provider};
-use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What Anthropic's bearer tokens of a login begin with.
-const ANTHROPIC_LOGIN: &str = "sk-ant-oat";
-/// What a request with such a token must say.
-const ANTHROPIC_LOGIN_BETA: HeaderValue = HeaderValue::from_static("oauth-2025-04-20");
-
-/// A credential, ready to be put on.
-pub(super) struct Candidate {
-    /// What its state is kept by.
-    pub(super) key: CredentialKey,
-    /// Its name in the log: a profile's, or a key's fingerprint.
-    pub(super) name: String,
-    /// Its headers.
-    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
-    /// The profile, where it is one that has an order and a history.
-    pub(super) profile: Option<ProfileId>,
-    /// The token that a refresh would replace.
-    access: Option<SecretValue>,
-}
 
 /// The credentials that a call may carry, the next to try first.
 pub(super) struct Candidates {
@@ -227,12 +206,9 @@ impl Candidates {
         if self.keeper.fare(&key).cooldown.left(now()).is_some() {
             return Ok(None);
         }
-        // A setup-token among the keys is a login's token all the same.
-        let headers = match ready.key.value.expose().starts_with(ANTHROPIC_LOGIN) {
-            true if self.provider.dialect == Dialect::Anthropic => {
-                self.bearer(&ready.key.value, None)?
-            }
-            _ => vec![(self.provider.header.clone(), ready.value.clone())],
+        let headers = match is_login_token(&self.provider, &ready.key.value) {
+            true => bearer(&self.provider, &ready.key.value, None)?,
+            false => vec![(self.provider.header.clone(), ready.value.clone())],
         };
         Ok(Some(Candidate {
             key,
@@ -276,7 +252,7 @@ impl Candidates {
                 if expires.is_some_and(|at| at <= now()) {
                     return Err(format!("`{id}` has expired; its own program renews it"));
                 }
-                let headers = self.bearer(&token, None)?;
+                let headers = bearer(&self.provider, &token, None)?;
                 Ok(Some(self.candidate(id, headers, None)))
             }
             _ => self.ready(profile).map(Some),
@@ -291,16 +267,7 @@ impl Candidates {
         match &profile.login {
             Login::ApiKey(held) => {
                 let key = loaded.value(held).map_err(why)?;
-                let headers = match key.expose().starts_with(ANTHROPIC_LOGIN) {
-                    true if self.provider.dialect == Dialect::Anthropic => {
-                        self.bearer(&key, None)?
-                    }
-                    _ => {
-                        let value = self.provider.header_value(&key);
-                        let value = value.map_err(|error| why(&error.to_string()))?;
-                        vec![(self.provider.header.clone(), value)]
-                    }
-                };
+                let headers = api_key(&self.provider, &key).map_err(|problem| why(&problem))?;
                 Ok(self.candidate(id, headers, None))
             }
             Login::Token { token, expires } => {
@@ -308,14 +275,14 @@ impl Candidates {
                     return Err(format!("`{id}` has expired"));
                 }
                 let token = loaded.value(token).map_err(why)?;
-                let headers = self.bearer(&token, None)?;
+                let headers = bearer(&self.provider, &token, None)?;
                 Ok(self.candidate(id, headers, None))
             }
             Login::OAuth(tokens) => {
                 let OAuthTokens {
                     access, account_id, ..
                 } = tokens;
-                let headers = self.bearer(access, account_id.as_deref())?;
+                let headers = bearer(&self.provider, access, account_id.as_deref())?;
                 Ok(self.candidate(id, headers, Some(access.clone())))
             }
             Login::External(_) => Err(why("it is read when it is used")),
@@ -335,27 +302,6 @@ impl Candidates {
             profile: Some(id.clone()),
             access,
         }
-    }
-
-    /// A token as a bearer (RFC 6750 section 2.1), with what the provider wants beside it.
-    fn bearer(
-        &self,
-        token: &SecretValue,
-        account: Option<&str>,
-    ) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
-        let unfit = |_| "its token can't be sent in a header".to_owned();
-        let whole = SecretValue::concat(&["Bearer ", token.expose()]);
-        let mut value = HeaderValue::from_bytes(whole.expose_bytes()).map_err(unfit)?;
-        value.set_sensitive(true);
-        let mut headers = vec![(AUTHORIZATION, value)];
-        if self.provider.dialect == Dialect::Anthropic {
-            headers.push((BETA, ANTHROPIC_LOGIN_BETA));
-        }
-        if let (Some(account), Some(_)) = (account, &self.provider.login) {
-            let value = HeaderValue::from_str(account).map_err(unfit)?;
-            headers.push((HeaderName::from_static(ACCOUNT_HEADER), value));
-        }
-        Ok(headers)
     }
 
     async fn refresh(&self, id: &ProfileId, unfit: Option<SecretValue>) -> Refreshed {
