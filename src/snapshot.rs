@@ -9,9 +9,7 @@ mod terms;
 mod token;
 mod watched;
 
-pub use back_door::{
-    AgentCaller, BackDoor, Login, Provider, ReadyKey, inspect as inspect_back_door,
-};
+pub use back_door::{AgentCaller, BackDoor, Provider, ReadyKey, inspect as inspect_back_door};
 pub use error::BuildError;
 pub use secrets::{IGNORED_INACTIVE, SecretProblem, SecretState, Secrets, State};
 pub use terms::Terms;

@@ -36,6 +36,8 @@ pub(super) struct Passing {
     /// Pieces that were read ahead.
     pub(super) ahead: VecDeque<Bytes>,
     pub(super) body: Incoming,
+    /// Why it ends after the pieces that were read ahead.
+    pub(super) broken: Option<BoxError>,
     pub(super) reading: Reading,
     pub(super) dialect: Dialect,
     pub(super) record: Record,
@@ -61,10 +63,14 @@ pub(super) enum Reading {
 impl Passing {
     /// The body, which may be over before it began.
     pub(super) fn begin(mut self) -> AnswerBody {
-        if self.ahead.is_empty() && self.body.is_end_stream() {
+        if self.is_over() {
             self.finish(true);
         }
         AnswerBody::Passing(Box::new(self))
+    }
+
+    fn is_over(&self) -> bool {
+        self.ahead.is_empty() && self.broken.is_none() && self.body.is_end_stream()
     }
 
     fn look(&mut self, piece: &Bytes) {
@@ -132,6 +138,10 @@ impl Body for AnswerBody {
             passing.look(&piece);
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
+        if let Some(error) = passing.broken.take() {
+            passing.finish(false);
+            return Poll::Ready(Some(Err(error)));
+        }
         match ready!(Pin::new(&mut passing.body).poll_frame(cx)) {
             None => {
                 passing.finish(true);
@@ -145,7 +155,7 @@ impl Body for AnswerBody {
                 if let Some(piece) = frame.data_ref().cloned() {
                     passing.look(&piece);
                 }
-                if passing.ahead.is_empty() && passing.body.is_end_stream() {
+                if passing.is_over() {
                     // Nobody asks again for what is said to have ended.
                     passing.finish(true);
                 }
@@ -157,7 +167,7 @@ impl Body for AnswerBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole { body, .. } => body.is_end_stream(),
-            Self::Passing(passing) => passing.ahead.is_empty() && passing.body.is_end_stream(),
+            Self::Passing(passing) => passing.is_over(),
         }
     }
 

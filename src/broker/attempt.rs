@@ -2,35 +2,27 @@
 //! no limit's, or none is left.
 
 use super::answer::{AnswerBody, Passing, Reading, Watch};
-use super::candidates::{Candidate, Candidates};
+use super::answered::Answered;
+use super::candidate::Candidate;
+use super::candidates::{Candidates, Renewal};
 use super::events::Events;
 use super::keeper::{Keeper, SavedAnswer, now};
 use super::outgoing::{answer_headers, put_on};
 use super::problem::{Problem, id_value, set_retry_after};
-use super::rate_limit::{Limited, judge, judge_event, may_be_limited};
+use super::rate_limit::{Limited, judge, may_be_limited};
 use super::record::Record;
 use super::request_body::RequestBody;
 use crate::http_client::CallError;
 use crate::snapshot::Provider;
 use crate::telemetry::metrics::ModelOutcome;
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use http::response::Parts;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Incoming};
-use std::collections::{BTreeSet, VecDeque};
+use http_body_util::Full;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout, timeout_at};
-
-/// How much of an error's body is read to judge it, and for how long.
-const MAX_ERROR_BYTES: usize = 256 * 1024;
-const ERROR_BODY: Duration = Duration::from_secs(10);
-/// How much of a stream's first event may be held back, and for how long, to see
-/// whether it is an error that another credential can mend.
-const MAX_FIRST_EVENT: usize = 64 * 1024;
-const FIRST_EVENT: Duration = Duration::from_secs(1);
+use tokio::time::timeout;
 
 /// A call as it goes to the provider, but for its credential.
 pub(super) struct Call {
@@ -43,15 +35,6 @@ pub(super) struct Call {
     pub(super) body: RequestBody,
     /// For the answer's head, from the request's first byte on.
     pub(super) first_byte: Duration,
-}
-
-/// An answer that is there, or begins to be.
-struct Answered {
-    head: Parts,
-    /// What has been read of the body.
-    ahead: VecDeque<Bytes>,
-    /// The rest.
-    body: Incoming,
 }
 
 impl Call {
@@ -72,24 +55,26 @@ impl Call {
             self.keeper.used(&candidate.key, now());
             let answered = self.send(&candidate).await.map_err(|it| (it, None))?;
             let status = answered.head.status;
-            let may_renew = candidate
-                .profile
-                .as_ref()
-                .is_some_and(|_| self.body.can_be_sent_again());
-            if status == StatusCode::UNAUTHORIZED
-                && may_renew
-                && let Some(id) = candidate.profile.clone()
-                && renewed.insert(id)
-            {
-                next = match candidates.renewed(&candidate).await {
-                    Some(renewed) => Some(renewed),
-                    None if candidate.is_login() => candidates.next().await,
-                    None => None,
+            if status == StatusCode::UNAUTHORIZED && self.body.can_be_sent_again() {
+                let is_first = candidate
+                    .profile
+                    .iter()
+                    .all(|id| renewed.insert(id.clone()));
+                next = match is_first {
+                    true => self.renew(&mut candidates, &candidate).await,
+                    false => {
+                        candidates.note_refreshed(&candidate, false);
+                        None
+                    }
                 };
-                if next.is_some() {
-                    continue;
+                match next {
+                    Some(_) => continue,
+                    None => return Ok(self.pass(answered, &candidate, record)),
                 }
-                return Ok(self.pass(answered, &candidate, record));
+            }
+            if status == StatusCode::SWITCHING_PROTOCOLS {
+                // Nobody asked for that.
+                return Err((self.unreachable(), None));
             }
             let (answered, limited) = self
                 .judge(answered, &candidates)
@@ -98,6 +83,7 @@ impl Call {
             let Some(limited) = limited else {
                 if status.is_success() {
                     self.worked(&candidate);
+                    candidates.note_refreshed(&candidate, true);
                 }
                 return Ok(self.pass(answered, &candidate, record));
             };
@@ -117,6 +103,22 @@ impl Call {
         self.exhausted(&candidates, refusal, record)
     }
 
+    /// What to try after a 401: the same profile with a fresh token; the next one only
+    /// where the login is over, for an account's refusal is none of another's.
+    async fn renew(&self, candidates: &mut Candidates, candidate: &Candidate) -> Option<Candidate> {
+        match candidates.renewed(candidate).await {
+            Renewal::Ready(renewed) => Some(*renewed),
+            Renewal::NeedsLogin => candidates.next().await,
+            Renewal::NotNow => None,
+        }
+    }
+
+    fn unreachable(&self) -> Problem {
+        Problem::UpstreamUnreachable {
+            provider: self.provider.name.clone(),
+        }
+    }
+
     async fn send(&self, candidate: &Candidate) -> Result<Answered, Problem> {
         let mut request = Request::new(self.body.to_send());
         *request.method_mut() = self.method.clone();
@@ -131,12 +133,11 @@ impl Call {
                 error.detail = crate::telemetry::with_causes(&error),
                 "a model call failed"
             );
-            let provider = self.provider.name.clone();
             match error {
-                CallError::TimedOut(_) => Problem::UpstreamTimeout { provider },
-                CallError::Unconnected(_) | CallError::Broken(_) => {
-                    Problem::UpstreamUnreachable { provider }
-                }
+                CallError::TimedOut(_) => Problem::UpstreamTimeout {
+                    provider: self.provider.name.clone(),
+                },
+                CallError::Unconnected(_) | CallError::Broken(_) => self.unreachable(),
             }
         };
         let answer = match sent {
@@ -144,11 +145,7 @@ impl Call {
             Err(_) => return Err(failed(CallError::TimedOut(self.first_byte))),
         };
         let (head, body) = answer.into_parts();
-        Ok(Answered {
-            head,
-            ahead: VecDeque::new(),
-            body,
-        })
+        Ok(Answered::new(head, body))
     }
 
     /// Whether the answer says that the credential has hit a limit. Reads as much of it
@@ -177,9 +174,7 @@ impl Call {
                     error.detail = %error,
                     "an answer broke off before its first event"
                 );
-                Problem::UpstreamUnreachable {
-                    provider: self.provider.name.clone(),
-                }
+                self.unreachable()
             })?;
             return Ok((answered, limited));
         }
@@ -221,7 +216,12 @@ impl Call {
             () if answered.is_json() => Reading::Json(Vec::new(), 0),
             () => Reading::Nothing,
         };
-        let Answered { head, ahead, body } = answered;
+        let Answered {
+            head,
+            ahead,
+            body,
+            broken,
+        } = answered;
         let mut record = record.take().expect("an answer is passed on once");
         record.status = Some(head.status.as_u16());
         let mut headers = answer_headers(&head.headers);
@@ -235,6 +235,7 @@ impl Call {
         let passing = Passing {
             ahead,
             body,
+            broken,
             reading,
             dialect: self.provider.dialect,
             record,
@@ -284,138 +285,5 @@ impl Call {
         *response.status_mut() = saved.status;
         *response.headers_mut() = headers;
         Ok(response)
-    }
-}
-
-impl Answered {
-    fn media_type(&self) -> &str {
-        let value = self.head.headers.get(CONTENT_TYPE);
-        let text = value.and_then(|value| value.to_str().ok());
-        let media_type = text.and_then(|text| text.split(';').next());
-        media_type.unwrap_or_default().trim()
-    }
-
-    fn is_events(&self) -> bool {
-        self.media_type().eq_ignore_ascii_case("text/event-stream")
-    }
-
-    fn is_json(&self) -> bool {
-        self.media_type().eq_ignore_ascii_case("application/json")
-    }
-
-    /// What has been read.
-    fn read(&self) -> Bytes {
-        match self.ahead.len() {
-            0 => Bytes::new(),
-            1 => self.ahead[0].clone(),
-            _ => self
-                .ahead
-                .iter()
-                .fold(Vec::new(), |mut whole, piece| {
-                    whole.extend_from_slice(piece);
-                    whole
-                })
-                .into(),
-        }
-    }
-
-    fn into_saved(self) -> SavedAnswer {
-        SavedAnswer {
-            status: self.head.status,
-            body: self.read(),
-            headers: self.head.headers,
-        }
-    }
-
-    /// Reads the body, as far as it is of a sane size and comes in time.
-    async fn read_error(&mut self) {
-        let deadline = Instant::now() + ERROR_BODY;
-        let mut length = 0;
-        while length < MAX_ERROR_BYTES && !self.body.is_end_stream() {
-            match timeout_at(deadline, self.body.frame()).await {
-                Ok(Some(Ok(frame))) => {
-                    let Ok(piece) = frame.into_data() else {
-                        continue;
-                    };
-                    length += piece.len();
-                    self.ahead.push_back(piece);
-                }
-                // What is broken or late is judged by what there is.
-                Ok(Some(Err(_)) | None) | Err(_) => return,
-            }
-        }
-    }
-
-    /// Reads as far as it takes to see that the stream doesn't begin with an error, or
-    /// that it does, and whether that is a limit's.
-    async fn read_first_event(&mut self) -> Result<Option<Limited>, hyper::Error> {
-        let mut events = Events::default();
-        let mut seen = Vec::new();
-        let mut deadline = None;
-        loop {
-            let frame = self.body.frame();
-            let frame = match deadline {
-                None => frame.await,
-                Some(deadline) => match timeout_at(deadline, frame).await {
-                    Ok(frame) => frame,
-                    Err(_) => return Ok(None),
-                },
-            };
-            let Some(frame) = frame else { return Ok(None) };
-            let Ok(piece) = frame?.into_data() else {
-                continue;
-            };
-            let mut judged = None;
-            events.feed(&piece, |data| {
-                judged.get_or_insert_with(|| judge_event(data));
-            });
-            seen.extend_from_slice(&piece[..piece.len().min(MAX_FIRST_EVENT)]);
-            self.ahead.push_back(piece);
-            if let Some(judged) = judged {
-                return Ok(judged);
-            }
-            if seen.len() >= MAX_FIRST_EVENT || !may_be_error(&seen) {
-                return Ok(None);
-            }
-            deadline.get_or_insert(Instant::now() + FIRST_EVENT);
-        }
-    }
-}
-
-/// Whether a stream that begins like this could begin with an error: not with a comment,
-/// which keeps a connection alive and must not wait, nor with an event of another name.
-fn may_be_error(start: &[u8]) -> bool {
-    let line = start.split(|byte| matches!(byte, b'\n' | b'\r')).next();
-    let line = line.unwrap_or_default();
-    match line.strip_prefix(b"event:") {
-        Some(name) => {
-            let (name, error) = (name.trim_ascii_start(), b"error");
-            name.starts_with(&error[..name.len().min(error.len())])
-        }
-        None => !line.starts_with(b":"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_may_be_an_error_is_held_back() {
-        for (start, may_be) in [
-            ("", true),
-            ("da", true),
-            ("data: {\"id\"", true),
-            ("data: {\"error\"", true),
-            ("event:", true),
-            ("event: err", true),
-            ("event: error\ndata: {", true),
-            ("id: 1\ndata: {", true),
-            ("event: message_start\ndata: {", false),
-            ("event:ping", false),
-            (": OPENROUTER PROCESSING\n\n", false),
-        ] {
-            assert_eq!(may_be_error(start.as_bytes()), may_be, "{start:?}");
-        }
     }
 }

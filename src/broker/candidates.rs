@@ -1,42 +1,21 @@
 //! Which credentials a call may carry, and what each looks like on the wire.
 
 use super::caller::Caller;
+use super::candidate::{Candidate, api_key, bearer, is_login_token};
 use super::keeper::{CredentialKey, Keeper, now};
-use super::outgoing::BETA;
 use super::problem::Problem;
 use super::profiles::{Loaded, Profiles};
 use super::refresher::{Refreshed, refreshed};
 use crate::config::SharedKeys;
 use crate::credentials::order::ordered;
-use crate::credentials::provider::ACCOUNT_HEADER;
-use crate::credentials::{Dialect, Login, OAuthTokens, Profile, ProfileId};
+use crate::credentials::{Login, OAuthTokens, Profile, ProfileId};
 use crate::secrets::SecretValue;
 use crate::snapshot::{BackDoor, Provider};
-use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What Anthropic's bearer tokens of a login begin with.
-const ANTHROPIC_LOGIN: &str = "sk-ant-oat";
-/// What a request with such a token must say.
-const ANTHROPIC_LOGIN_BETA: HeaderValue = HeaderValue::from_static("oauth-2025-04-20");
-
-/// A credential, ready to be put on.
-pub(super) struct Candidate {
-    /// What its state is kept by.
-    pub(super) key: CredentialKey,
-    /// Its name in the log: a profile's, or a key's fingerprint.
-    pub(super) name: String,
-    /// Its headers.
-    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
-    /// The profile, where it is one that has an order and a history.
-    pub(super) profile: Option<ProfileId>,
-    /// The token that a refresh would replace.
-    access: Option<SecretValue>,
-}
 
 /// The credentials that a call may carry, the next to try first.
 pub(super) struct Candidates {
@@ -63,7 +42,7 @@ impl Candidates {
         door: &Arc<BackDoor>,
         provider: &Arc<Provider>,
         caller: Caller<'_>,
-        pinned: Option<&ProfileId>,
+        pinned: Option<ProfileId>,
     ) -> Result<Self, Problem> {
         let (folder, takes_keys) = match caller {
             Caller::Main => (door.state_dir.clone(), true),
@@ -80,9 +59,9 @@ impl Candidates {
         let sink = loaded.as_ref().map(|loaded| &loaded.sink);
         let order = door.order.get(&provider.name).map(Vec::as_slice);
         let profiles = sink.map_or(Vec::new(), |sink| {
-            ordered(sink, &provider.name, pinned, order)
+            ordered(sink, &provider.name, pinned.as_ref(), order)
         });
-        if let Some(pinned) = pinned
+        if let Some(pinned) = &pinned
             && profiles.first().is_none_or(|first| first.id != *pinned)
         {
             return Err(Problem::UnknownProfile {
@@ -174,15 +153,40 @@ impl Candidates {
     }
 
     /// The same profile with another token than the one that the provider didn't take.
-    pub(super) async fn renewed(&mut self, candidate: &Candidate) -> Option<Candidate> {
-        let (id, unfit) = (candidate.profile.clone()?, candidate.access.clone()?);
-        match self.refresh(&id, Some(unfit)).await {
-            Ok(profile) => self.ready(&profile).ok(),
-            Err(why) => {
-                self.unusable.push(why);
-                None
+    pub(super) async fn renewed(&mut self, candidate: &Candidate) -> Renewal {
+        let (Some(id), Some(unfit)) = (&candidate.profile, candidate.access.clone()) else {
+            return Renewal::NotNow;
+        };
+        match self.refresh(id, Some(unfit)).await {
+            Refreshed::Profile(profile) => match self.ready(&profile) {
+                Ok(candidate) => Renewal::Ready(Box::new(candidate)),
+                Err(_) => Renewal::NotNow,
+            },
+            Refreshed::NeedsLogin => {
+                self.unusable.push(needs_login(id));
+                Renewal::NeedsLogin
             }
+            Refreshed::Failed => Renewal::NotNow,
         }
+    }
+
+    /// The provider takes, or doesn't take, what a refresh brought.
+    pub(super) fn note_refreshed(&self, candidate: &Candidate, is_taken: bool) {
+        let (Some(id), Some(_), Some(folder)) =
+            (&candidate.profile, &candidate.access, &self.folder)
+        else {
+            return;
+        };
+        let name = (folder.clone(), id.clone());
+        match is_taken {
+            true => self.keeper.refresher.is_taken(&name),
+            false => self.keeper.refresher.was_useless(&name),
+        }
+    }
+
+    /// Whether there is none at all.
+    pub(super) fn are_none(&self) -> bool {
+        self.all.is_empty()
     }
 
     fn pool_key(&self, index: usize) -> CredentialKey {
@@ -202,12 +206,9 @@ impl Candidates {
         if self.keeper.fare(&key).cooldown.left(now()).is_some() {
             return Ok(None);
         }
-        // A setup-token among the keys is a login's token all the same.
-        let headers = match ready.key.value.expose().starts_with(ANTHROPIC_LOGIN) {
-            true if self.provider.dialect == Dialect::Anthropic => {
-                self.bearer(&ready.key.value, None)?
-            }
-            _ => vec![(self.provider.header.clone(), ready.value.clone())],
+        let headers = match is_login_token(&self.provider, &ready.key.value) {
+            true => bearer(&self.provider, &ready.key.value, None)?,
+            false => vec![(self.provider.header.clone(), ready.value.clone())],
         };
         Ok(Some(Candidate {
             key,
@@ -227,19 +228,31 @@ impl Candidates {
         let profile = loaded.profile(id).ok_or(format!("`{id}` has gone"))?;
         match &profile.login {
             Login::OAuth(tokens) if !tokens.is_unexpired(now()) => {
-                let profile = self.refresh(id, None).await?;
-                self.ready(&profile).map(Some)
+                match self.refresh(id, None).await {
+                    Refreshed::Profile(profile) => self.ready(&profile).map(Some),
+                    Refreshed::NeedsLogin => Err(needs_login(id)),
+                    Refreshed::Failed => Err(format!("`{id}` could not be renewed this time")),
+                }
             }
             Login::External(login) => {
                 let login = login.clone();
                 // Another program's file is read each time: it changes without a word.
                 let read = tokio::task::spawn_blocking(move || login.read()).await;
-                let read = read.map_err(|_| format!("`{id}`: its file can't be read"))?;
-                let (token, expires) = read.map_err(|error| format!("`{id}`: {error}"))?;
+                let unreadable = || format!("`{id}`: its program's file can't be read");
+                let read = read.map_err(|_| unreadable())?;
+                let (token, expires) = read.map_err(|error| {
+                    // The caller is told no path of this host.
+                    tracing::warn!(
+                        profile = %id,
+                        error.detail = crate::telemetry::with_causes(&error),
+                        "a login of another program can't be read"
+                    );
+                    unreadable()
+                })?;
                 if expires.is_some_and(|at| at <= now()) {
                     return Err(format!("`{id}` has expired; its own program renews it"));
                 }
-                let headers = self.bearer(&token, None)?;
+                let headers = bearer(&self.provider, &token, None)?;
                 Ok(Some(self.candidate(id, headers, None)))
             }
             _ => self.ready(profile).map(Some),
@@ -249,21 +262,12 @@ impl Candidates {
     /// A profile whose secret is there.
     fn ready(&self, profile: &Profile) -> Result<Candidate, String> {
         let id = &profile.id;
-        let why = |problem| format!("`{id}`: {problem}");
+        let why = |problem: &str| format!("`{id}`: {problem}");
         let loaded = self.loaded();
         match &profile.login {
             Login::ApiKey(held) => {
                 let key = loaded.value(held).map_err(why)?;
-                let headers = match key.expose().starts_with(ANTHROPIC_LOGIN) {
-                    true if self.provider.dialect == Dialect::Anthropic => {
-                        self.bearer(&key, None)?
-                    }
-                    _ => {
-                        let value = self.provider.header_value(&key);
-                        let value = value.map_err(|error| why(error.to_string()))?;
-                        vec![(self.provider.header.clone(), value)]
-                    }
-                };
+                let headers = api_key(&self.provider, &key).map_err(|problem| why(&problem))?;
                 Ok(self.candidate(id, headers, None))
             }
             Login::Token { token, expires } => {
@@ -271,17 +275,17 @@ impl Candidates {
                     return Err(format!("`{id}` has expired"));
                 }
                 let token = loaded.value(token).map_err(why)?;
-                let headers = self.bearer(&token, None)?;
+                let headers = bearer(&self.provider, &token, None)?;
                 Ok(self.candidate(id, headers, None))
             }
             Login::OAuth(tokens) => {
                 let OAuthTokens {
                     access, account_id, ..
                 } = tokens;
-                let headers = self.bearer(access, account_id.as_deref())?;
+                let headers = bearer(&self.provider, access, account_id.as_deref())?;
                 Ok(self.candidate(id, headers, Some(access.clone())))
             }
-            Login::External(_) => Err(why("it is read when it is used".to_owned())),
+            Login::External(_) => Err(why("it is read when it is used")),
         }
     }
 
@@ -300,39 +304,10 @@ impl Candidates {
         }
     }
 
-    /// A token as a bearer (RFC 6750 section 2.1), with what the provider wants beside it.
-    fn bearer(
-        &self,
-        token: &SecretValue,
-        account: Option<&str>,
-    ) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
-        let unfit = |_| "its token can't be sent in a header".to_owned();
-        let whole = SecretValue::concat(&["Bearer ", token.expose()]);
-        let mut value = HeaderValue::from_bytes(whole.expose_bytes()).map_err(unfit)?;
-        value.set_sensitive(true);
-        let mut headers = vec![(AUTHORIZATION, value)];
-        if self.provider.dialect == Dialect::Anthropic {
-            headers.push((BETA, ANTHROPIC_LOGIN_BETA));
-        }
-        if let (Some(account), Some(_)) = (account, &self.provider.login) {
-            let value = HeaderValue::from_str(account).map_err(unfit)?;
-            headers.push((HeaderName::from_static(ACCOUNT_HEADER), value));
-        }
-        Ok(headers)
-    }
-
-    async fn refresh(
-        &self,
-        id: &ProfileId,
-        unfit: Option<SecretValue>,
-    ) -> Result<Box<Profile>, String> {
-        let (Some(store), Some(servers)) = (&self.store, &self.provider.login) else {
-            return Err(format!("`{id}` has expired, and nobody here can renew it"));
-        };
-        match refreshed(&self.keeper, store, id, unfit, servers, &self.door).await {
-            Refreshed::Profile(profile) => Ok(profile),
-            Refreshed::NeedsLogin => Err(format!("`{id}` needs a login")),
-            Refreshed::Failed => Err(format!("`{id}` could not be renewed this time")),
+    async fn refresh(&self, id: &ProfileId, unfit: Option<SecretValue>) -> Refreshed {
+        match &self.store {
+            Some(store) => refreshed(&self.keeper, store, id, unfit, &self.provider).await,
+            None => Refreshed::Failed,
         }
     }
 
@@ -340,6 +315,20 @@ impl Candidates {
         let store = self.store.as_ref();
         store.map(|store| store.loaded()).unwrap_or_default()
     }
+}
+
+/// What came of a token that the provider didn't take.
+pub(super) enum Renewal {
+    /// Another one.
+    Ready(Box<Candidate>),
+    /// The login is over.
+    NeedsLogin,
+    /// None this time: whose fault that is, is not known.
+    NotNow,
+}
+
+fn needs_login(id: &ProfileId) -> String {
+    format!("`{id}` needs a login")
 }
 
 async fn open(
@@ -353,11 +342,4 @@ async fn open(
     let (keeper, door, folder) = (keeper.clone(), door.clone(), folder.to_owned());
     let opened = tokio::task::spawn_blocking(move || keeper.store(&folder, &door)).await;
     opened.map_err(|_| Problem::Overloaded)
-}
-
-impl Candidate {
-    /// Whether a token of a login, which a refusal may have ended for good.
-    pub(super) fn is_login(&self) -> bool {
-        self.access.is_some()
-    }
 }

@@ -1,11 +1,11 @@
 //! What outlives a reload: how each credential fares, the profiles, and the refreshes
 //! under way.
 
-use super::profiles::Profiles;
-use super::rate_limit::{Limit, Limited};
+use super::profiles::{Extent, Profiles};
+use super::rate_limit::Limited;
 use super::refresher::Refresher;
-use crate::credentials::status::{CredentialStatus, Fare, State};
-use crate::credentials::{Cooldown, ProfileId, SinkError, UnixMillis, Usage};
+use crate::credentials::status::Fare;
+use crate::credentials::{Cooldown, ProfileId, UnixMillis, Usage};
 use crate::secrets::Environment;
 use crate::snapshot::{BackDoor, ReadyKey};
 use crate::telemetry::metrics::Metrics;
@@ -14,11 +14,14 @@ use http::{HeaderMap, StatusCode};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How often the time of a credential's last use is written: it changes with every
 /// request, and nothing hangs on it.
 const SAVE_USE_EVERY: Duration = Duration::from_secs(30);
+
+/// After a sink couldn't be written, how long it is left alone.
+const SAVE_AGAIN: Duration = Duration::from_secs(30);
 
 /// A credential, by what stays the same when it is read anew.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,7 +60,9 @@ pub(super) struct Keeper {
     stores: Mutex<BTreeMap<PathBuf, Arc<Profiles>>>,
     /// By folder and provider, the profiles whose last answer was good, not saved yet.
     good: Mutex<BTreeMap<(PathBuf, String), ProfileId>>,
-    shown: Mutex<BTreeSet<(String, &'static str)>>,
+    /// The sinks that couldn't be written, and until when they are left alone.
+    unwritable: Mutex<HashMap<PathBuf, Instant>>,
+    pub(super) shown: Mutex<BTreeSet<(String, &'static str)>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -77,6 +82,7 @@ impl Keeper {
             answers: Mutex::default(),
             stores: Mutex::default(),
             good: Mutex::default(),
+            unwritable: Mutex::default(),
             shown: Mutex::default(),
         }
     }
@@ -152,7 +158,7 @@ impl Keeper {
             return known;
         }
         let store = Arc::new(Profiles::new(folder.to_owned()));
-        store.load(&door.secret_providers, self.environment);
+        store.look(&door.secret_providers, self.environment, Extent::Due);
         self.remember(folder, &store.loaded().sink.usage);
         lock(&self.stores)
             .entry(folder.to_owned())
@@ -175,14 +181,11 @@ impl Keeper {
         own.chain(agents).collect()
     }
 
-    /// Reads all sinks, again where they have changed; after a reload of the
-    /// configuration, all. Waits for that.
-    pub(super) fn read_all(&self, door: &BackDoor, anew: bool) {
+    /// Reads all sinks and what they refer to. Waits for that.
+    pub(super) fn look(&self, door: &BackDoor, extent: Extent) {
         for (_, folder) in Self::folders(door) {
             let store = self.store(folder, door);
-            if anew || store.have_changed() {
-                store.load(&door.secret_providers, self.environment);
-            }
+            store.look(&door.secret_providers, self.environment, extent);
         }
     }
 
@@ -211,34 +214,56 @@ impl Keeper {
     /// Writes to each sink how its credentials fare, where that has changed. Waits for
     /// the disk.
     pub(super) fn save(&self, at_once: bool) {
+        let now = Instant::now();
+        lock(&self.unwritable).retain(|_, until| !at_once && *until > now);
         let mut unsaved = self.unsaved(at_once);
-        let good = std::mem::take(&mut *lock(&self.good));
-        for (folder, _) in good.keys() {
+        let mut good: BTreeMap<PathBuf, Vec<(String, ProfileId)>> = BTreeMap::new();
+        for ((folder, provider), id) in lock(&self.good).iter() {
+            if lock(&self.unwritable).contains_key(folder) {
+                continue;
+            }
+            let found = good.entry(folder.clone()).or_default();
+            found.push((provider.clone(), id.clone()));
+        }
+        for folder in good.keys() {
             unsaved.entry(folder.clone()).or_default();
         }
         for (folder, usage) in unsaved {
             let Some(store) = self.known_store(&folder) else {
                 continue;
             };
-            let good = good.iter().filter(|((of, _), _)| *of == folder);
+            let good = good.remove(&folder).unwrap_or_default();
             let written = store.sink.update(|draft| {
                 draft.set_usage(&usage);
-                for ((_, provider), id) in good {
+                for (provider, id) in &good {
                     draft.set_last_good(provider, id);
                 }
             });
-            if let Err(error) = written {
-                let names: Vec<String> = usage.into_keys().collect();
-                self.forget_saving(&folder, &names);
-                complain(&error);
+            match written {
+                Ok(()) => lock(&self.good).retain(|(of, provider), id| {
+                    *of != folder || !good.contains(&(provider.clone(), id.clone()))
+                }),
+                Err(error) => {
+                    let names: Vec<String> = usage.into_keys().collect();
+                    self.forget_saving(&folder, &names);
+                    tracing::warn!(
+                        error.detail = crate::telemetry::with_causes(&error),
+                        "the token sink can't be written"
+                    );
+                    lock(&self.unwritable).insert(folder, now + SAVE_AGAIN);
+                }
             }
         }
     }
 
     fn unsaved(&self, at_once: bool) -> BTreeMap<PathBuf, BTreeMap<String, Usage>> {
+        let unwritable = lock(&self.unwritable);
         let mut unsaved: BTreeMap<PathBuf, BTreeMap<String, Usage>> = BTreeMap::new();
         for (key, kept) in lock(&self.fares).iter_mut() {
             let Some(folder) = &key.folder else { continue };
+            if unwritable.contains_key(folder) {
+                continue;
+            }
             let is_due = match (kept.saved_use, kept.fare.last_used) {
                 (_, None) => false,
                 (None, Some(_)) => true,
@@ -270,101 +295,11 @@ impl Keeper {
             }
         }
     }
-
-    /// A row for every credential. Waits for the file system where another program's
-    /// login is one of them.
-    pub(super) fn status(&self, door: &BackDoor, now: UnixMillis) -> Vec<CredentialStatus> {
-        let mut rows = Vec::new();
-        for provider in door.providers.values() {
-            for ready in &provider.keys {
-                let fare = self.fare(&CredentialKey::of_pool(door, &provider.name, ready));
-                rows.push(CredentialStatus::of_key(
-                    &provider.name,
-                    &ready.key,
-                    fare,
-                    now,
-                ));
-            }
-        }
-        for (agent, folder) in Self::folders(door) {
-            let Some(store) = self.known_store(folder) else {
-                continue;
-            };
-            let loaded = store.loaded();
-            for entry in &loaded.sink.profiles {
-                let key = CredentialKey {
-                    folder: Some(folder.to_owned()),
-                    name: entry.id().to_owned(),
-                };
-                let (expires, problem) = loaded.look(entry);
-                let fare = self.fare(&key);
-                let mut row = CredentialStatus::of_entry(entry, expires, problem, fare, now);
-                row.agent = agent.map(str::to_owned);
-                rows.push(row);
-            }
-        }
-        for provider in door.providers.values().filter(|it| it.is_configured) {
-            if !rows.iter().any(|row| row.provider == provider.name) {
-                rows.push(CredentialStatus::missing(&provider.name));
-            }
-        }
-        rows.sort_by(|one, other| {
-            (&one.provider, &one.agent, &one.name).cmp(&(
-                &other.provider,
-                &other.agent,
-                &other.name,
-            ))
-        });
-        rows
-    }
-
-    /// What is wrong with sinks themselves.
-    pub(super) fn sink_problems(&self, door: &BackDoor) -> Vec<String> {
-        Self::folders(door)
-            .into_iter()
-            .filter_map(|(_, folder)| self.known_store(folder)?.loaded().problem.clone())
-            .collect()
-    }
-
-    /// Sets the gauges of credentials by state.
-    pub(super) fn show(&self, rows: &[CredentialStatus]) {
-        let mut counts: BTreeMap<(String, &'static str), usize> = BTreeMap::new();
-        for row in rows {
-            for state in State::ALL {
-                let count = counts
-                    .entry((row.provider.clone(), state.as_str()))
-                    .or_default();
-                *count += usize::from(state == row.state);
-            }
-        }
-        let mut shown = lock(&self.shown);
-        // A provider that has gone keeps no stale number.
-        for (provider, state) in shown.iter() {
-            if !counts.contains_key(&(provider.clone(), *state)) {
-                self.metrics.models().credentials(provider, state, 0);
-            }
-        }
-        for ((provider, state), count) in &counts {
-            if !shown.contains(&(provider.clone(), *state)) {
-                let reasons = Limit::ALL.map(Limit::as_str);
-                self.metrics.models().provider(provider, &reasons);
-            }
-            self.metrics.models().credentials(provider, state, *count);
-        }
-        shown.extend(counts.into_keys());
-    }
 }
 
 /// The time.
 pub(super) fn now() -> UnixMillis {
     UnixMillis::of(SystemTime::now())
-}
-
-pub(super) fn complain(error: &SinkError) {
-    tracing::warn!(
-        error.detail = crate::telemetry::with_causes(error),
-        "the token sink can't be written"
-    );
 }
 
 /// Whole whatever panicked while it was held: each entry is set by itself.

@@ -25,6 +25,8 @@ pub(super) enum Problem {
     UnknownProfile { profile: String, provider: String },
     /// CONNECT or TRACE.
     MethodNotAllowed,
+    /// An `Expect` other than `100-continue`.
+    ExpectationFailed,
     /// The body is JSON, and too large to look for its model.
     RequestTooLarge,
     /// The body did not come in time.
@@ -53,6 +55,7 @@ impl Problem {
             Self::ClientUnauthorized { .. } => StatusCode::UNAUTHORIZED,
             Self::UnknownProvider => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
             Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -70,6 +73,7 @@ impl Problem {
             Self::UnknownProvider => "unknown_provider",
             Self::UnknownProfile { .. } => "unknown_profile",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::ExpectationFailed => "expectation_failed",
             Self::RequestTooLarge => "request_too_large",
             Self::RequestTimeout => "request_timeout",
             Self::NoCredential { .. } => "no_credential",
@@ -122,6 +126,7 @@ impl Problem {
                 format!("there is no profile `{profile}` of `{provider}`")
             }
             Self::MethodNotAllowed => "this method is not passed on".to_owned(),
+            Self::ExpectationFailed => "expected no `Expect` but 100-continue".to_owned(),
             Self::RequestTooLarge => {
                 "the body is longer than `limits.maxBodyBytes`, and JSON is read whole to find its \
                  `model`"

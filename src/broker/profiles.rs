@@ -1,22 +1,31 @@
 //! The profiles of one sink as this process has them: read when the file changes, with
-//! the values of what they refer to.
+//! the values of what they refer to. What was good stays until something better is had.
 
-use crate::credentials::{
-    Entry, Held, Login, Profile, ProfileId, Sink, SinkError, TokenSink, UnixMillis,
-};
-use crate::secrets::{Environment, Providers, SecretRef, SecretValue};
+use super::keeper::lock;
+use crate::credentials::{Entry, Held, Login, Profile, ProfileId, Sink, TokenSink, UnixMillis};
+use crate::secrets::{Environment, Providers, SecretError, SecretRef, SecretSource, SecretValue};
+use crate::telemetry::with_causes;
 use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How soon a reference without a value is asked for again, and how far that grows.
+const FIRST_RETRY: Duration = Duration::from_secs(10);
+const LAST_RETRY: Duration = Duration::from_secs(300);
+/// How often references to files are looked at again: a rotated file says nothing.
+const FILES_EVERY: Duration = Duration::from_secs(5);
 
 /// A sink and what was last read from it.
 pub(super) struct Profiles {
     /// Where they are kept.
     pub(super) sink: TokenSink,
     loaded: ArcSwap<Loaded>,
-    stamp: Mutex<Option<Stamp>>,
+    /// What is known of the file and the references; held while they are read, so that
+    /// what was read later also counts later.
+    known: Mutex<Known>,
 }
 
 /// What a sink held, and what its references led to.
@@ -26,11 +35,26 @@ pub(super) struct Loaded {
     pub(super) sink: Sink,
     /// Why it can't be read now; what was read before is used on.
     pub(super) problem: Option<String>,
-    resolved: BTreeMap<SecretRef, Result<SecretValue, &'static str>>,
+    values: BTreeMap<SecretRef, Result<SecretValue, &'static str>>,
 }
 
-/// Why a profile's secret is not to be had: a code.
-pub(super) type Problem = String;
+/// How much is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// What has changed or is due.
+    Due,
+    /// All of it: the configuration is another.
+    All,
+}
+
+#[derive(Default)]
+struct Known {
+    stamp: Option<Stamp>,
+    is_read: bool,
+    /// Why the sink can't be read now.
+    problem: Option<String>,
+    references: BTreeMap<SecretRef, Reference>,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
@@ -39,13 +63,22 @@ struct Stamp {
     changed: (i64, i64),
 }
 
+/// A reference, and when it is asked for again.
+struct Reference {
+    value: Option<SecretValue>,
+    /// Why it has no value, or not the newest.
+    problem: Option<&'static str>,
+    due: Option<Instant>,
+    pause: Duration,
+}
+
 impl Profiles {
     /// The profiles in `folder`, not read yet.
     pub(super) fn new(folder: PathBuf) -> Self {
         Self {
             sink: TokenSink::new(folder),
             loaded: ArcSwap::default(),
-            stamp: Mutex::new(None),
+            known: Mutex::default(),
         }
     }
 
@@ -54,69 +87,163 @@ impl Profiles {
         self.loaded.load_full()
     }
 
-    /// Whether the file is another than the one that was read.
-    pub(super) fn have_changed(&self) -> bool {
-        Stamp::of(&self.sink.path()) != *self.stamp()
-    }
-
-    /// Reads the sink and resolves what it refers to. Waits for both.
-    pub(super) fn load(&self, providers: &Providers, environment: Environment<'_>) {
-        // Looked at before it is read: what changes in between is seen as changed.
-        let stamp = Stamp::of(&self.sink.path());
-        let loaded = match self.sink.read() {
-            Ok(sink) => Loaded {
-                resolved: resolve(&sink, providers, environment),
-                sink,
-                problem: None,
-            },
-            Err(error) => self.kept(&error),
-        };
-        *self.stamp() = stamp;
-        self.loaded.store(Arc::new(loaded));
-    }
-
-    fn kept(&self, error: &SinkError) -> Loaded {
-        let problem = crate::telemetry::with_causes(error);
-        tracing::warn!(
-            error.detail = problem,
-            "the token sink can't be read: what was read before is used on"
-        );
-        let known = self.loaded();
-        Loaded {
-            sink: known.sink.clone(),
-            resolved: known.resolved.clone(),
-            problem: Some(problem),
+    /// Reads the sink where it has changed, and resolves what it refers to where that is
+    /// due. Waits for both.
+    pub(super) fn look(&self, providers: &Providers, environment: Environment<'_>, extent: Extent) {
+        let mut known = lock(&self.known);
+        let has_new = self.read(&mut known, extent);
+        let sink = self.loaded().sink.clone();
+        let has_resolved = known.resolve(&references(&sink), providers, environment, extent);
+        if has_new || has_resolved {
+            self.publish(&known);
         }
     }
 
-    fn stamp(&self) -> std::sync::MutexGuard<'_, Option<Stamp>> {
-        self.stamp.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Reads the sink alone: a token is there that somebody waits for.
+    pub(super) fn reread(&self) {
+        let mut known = lock(&self.known);
+        if self.read(&mut known, Extent::Due) {
+            self.publish(&known);
+        }
+    }
+
+    /// Whether there is something new to publish.
+    fn read(&self, known: &mut Known, extent: Extent) -> bool {
+        // Looked at before it is read: what changes in between is seen as changed.
+        let stamp = Stamp::of(&self.sink.path());
+        if known.is_read && stamp == known.stamp && extent == Extent::Due {
+            return false;
+        }
+        known.stamp = stamp;
+        known.is_read = true;
+        match self.sink.read() {
+            Ok(sink) => {
+                known.problem = None;
+                let loaded = Loaded {
+                    sink,
+                    ..Loaded::default()
+                };
+                self.loaded.store(Arc::new(loaded));
+            }
+            Err(error) => {
+                let problem = with_causes(&error);
+                tracing::warn!(
+                    error.detail = problem,
+                    "the token sink can't be read: what was read before is used on"
+                );
+                known.problem = Some(problem);
+            }
+        }
+        true
+    }
+
+    fn publish(&self, known: &Known) {
+        let values = known.references.iter().map(|(reference, state)| {
+            let value = match (&state.value, state.problem) {
+                (Some(value), _) => Ok(value.clone()),
+                (None, problem) => Err(problem.unwrap_or("not resolved yet")),
+            };
+            (reference.clone(), value)
+        });
+        let loaded = Loaded {
+            sink: self.loaded().sink.clone(),
+            problem: known.problem.clone(),
+            values: values.collect(),
+        };
+        self.loaded.store(Arc::new(loaded));
+    }
+}
+
+impl Known {
+    /// Asks for what is new, due, or all of `wanted`. Returns whether anything came of it.
+    fn resolve(
+        &mut self,
+        wanted: &BTreeSet<SecretRef>,
+        providers: &Providers,
+        environment: Environment<'_>,
+        extent: Extent,
+    ) -> bool {
+        self.references.retain(|known, _| wanted.contains(known));
+        let now = Instant::now();
+        let is_due = |reference: &&SecretRef| match self.references.get(*reference) {
+            None => true,
+            Some(known) => extent == Extent::All || known.due.is_some_and(|due| due <= now),
+        };
+        let due: BTreeSet<SecretRef> = wanted.iter().filter(is_due).cloned().collect();
+        if due.is_empty() {
+            return false;
+        }
+        for (reference, value) in providers.resolve(&due, environment) {
+            let known = self.references.remove(&reference);
+            let known = known.unwrap_or(Reference {
+                value: None,
+                problem: None,
+                due: None,
+                pause: FIRST_RETRY,
+            });
+            let state = known.renewed(value, reference.id.source(), now);
+            self.references.insert(reference, state);
+        }
+        true
+    }
+}
+
+impl Reference {
+    fn renewed(
+        self,
+        value: Result<SecretValue, SecretError>,
+        source: SecretSource,
+        now: Instant,
+    ) -> Self {
+        match value {
+            Ok(value) => Self {
+                value: Some(value),
+                problem: None,
+                due: (source == SecretSource::File).then_some(now + FILES_EVERY),
+                pause: FIRST_RETRY,
+            },
+            Err(error) => {
+                if self.problem != Some(error.code()) {
+                    tracing::warn!(
+                        error.code = error.code(),
+                        error.detail = with_causes(&error),
+                        is_served = self.value.is_some(),
+                        "a profile's secret is not to be had; one that was had before is used on"
+                    );
+                }
+                Self {
+                    problem: Some(error.code()),
+                    due: Some(now + self.pause),
+                    pause: (self.pause * 2).min(LAST_RETRY),
+                    ..self
+                }
+            }
+        }
     }
 }
 
 impl Loaded {
-    /// The value of a key or token.
-    pub(super) fn value(&self, held: &Held) -> Result<SecretValue, Problem> {
+    /// The value of a key or token, or the code of why there is none.
+    pub(super) fn value(&self, held: &Held) -> Result<SecretValue, &'static str> {
         match held {
             Held::Value(value) => Ok(value.clone()),
-            Held::Ref(reference) => match self.resolved.get(reference) {
-                Some(Ok(value)) => Ok(value.clone()),
-                Some(Err(code)) => Err((*code).to_owned()),
-                None => Err("not resolved yet".to_owned()),
+            Held::Ref(reference) => match self.values.get(reference) {
+                Some(value) => value.clone(),
+                None => Err("not resolved yet"),
             },
         }
     }
 
     /// What is wrong with the secret of a profile, and when an external one ends. Waits
     /// for the file system.
-    pub(super) fn look(&self, entry: &Entry) -> (Option<UnixMillis>, Option<Problem>) {
+    pub(super) fn facts_of(&self, entry: &Entry) -> (Option<UnixMillis>, Option<String>) {
         match entry.profile().map(|profile| &profile.login) {
             Some(Login::ApiKey(held) | Login::Token { token: held, .. }) => {
-                (None, self.value(held).err())
+                (None, self.value(held).err().map(str::to_owned))
             }
             Some(Login::External(login)) => match login.read() {
                 Ok((_, expires)) => (expires, None),
-                Err(error) => (None, Some(crate::telemetry::with_causes(&error))),
+                Err(error) => (None, Some(with_causes(&error))),
             },
             Some(Login::OAuth(_)) | None => (None, None),
         }
@@ -139,11 +266,8 @@ impl Stamp {
     }
 }
 
-fn resolve(
-    sink: &Sink,
-    providers: &Providers,
-    environment: Environment<'_>,
-) -> BTreeMap<SecretRef, Result<SecretValue, &'static str>> {
+/// What the profiles of a sink refer to.
+fn references(sink: &Sink) -> BTreeSet<SecretRef> {
     let held = |entry: &Entry| match &entry.profile()?.login {
         Login::ApiKey(Held::Ref(reference))
         | Login::Token {
@@ -152,17 +276,93 @@ fn resolve(
         } => Some(reference.clone()),
         _ => None,
     };
-    let wanted: BTreeSet<SecretRef> = sink.profiles.iter().filter_map(held).collect();
-    let resolved = providers.resolve(&wanted, environment);
-    let code = |error: crate::secrets::SecretError| {
-        tracing::warn!(
-            error.code = error.code(),
-            error.detail = %error,
-            "a profile's secret is not to be had"
+    sink.profiles.iter().filter_map(held).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secrets::SecretInput;
+    use serde_json::json;
+    use std::ffi::OsString;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn a_secret_that_is_gone_for_a_while_is_served_on() {
+        static IS_THERE: AtomicBool = AtomicBool::new(true);
+        let environment = |name: &str| -> Option<OsString> {
+            (name == "GROQ" && IS_THERE.load(Ordering::SeqCst)).then(|| "sk-canary".into())
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let profiles = Profiles::new(folder.path().join("state"));
+        let providers = Providers::default();
+        let profile = json!({"type": "api_key", "provider": "groq",
+            "keyRef": {"source": "env", "provider": "default", "id": "GROQ"}});
+        write(&profiles, json!({"groq:v": profile}));
+        let SecretInput::Ref(reference) =
+            SecretInput::parse("$GROQ", providers.default_env()).unwrap()
+        else {
+            panic!("a reference");
+        };
+        let held = Held::Ref(reference);
+        let look = |extent| profiles.look(&providers, &environment, extent);
+        let value = || {
+            profiles
+                .loaded()
+                .value(&held)
+                .map(|value| value.expose().to_owned())
+        };
+        look(Extent::Due);
+        assert_eq!(value().unwrap(), "sk-canary");
+        IS_THERE.store(false, Ordering::SeqCst);
+        write(&profiles, json!({"groq:v": profile, "groq:w": profile}));
+        look(Extent::All);
+        assert_eq!(profiles.loaded().sink.profiles.len(), 2);
+        assert_eq!(value().unwrap(), "sk-canary");
+        // One that never was there says why.
+        let fresh = Profiles::new(folder.path().join("state"));
+        fresh.look(&providers, &environment, Extent::Due);
+        assert_eq!(fresh.loaded().value(&held), Err("SECRET_REF_NOT_FOUND"));
+    }
+
+    #[test]
+    fn a_sink_that_is_damaged_leaves_what_was_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let profiles = Profiles::new(folder.path().join("state"));
+        let providers = Providers::default();
+        let nothing = |_: &str| None;
+        write(
+            &profiles,
+            json!({"groq:a": {"type": "api_key", "provider": "groq", "key": "sk"}}),
         );
-        error.code()
-    };
-    let each = resolved.into_iter();
-    each.map(|(reference, value)| (reference, value.map_err(code)))
-        .collect()
+        profiles.look(&providers, &nothing, Extent::Due);
+        std::fs::write(profiles.sink.path(), "{").unwrap();
+        profiles.look(&providers, &nothing, Extent::Due);
+        assert_eq!(profiles.loaded().sink.profiles.len(), 1);
+        assert!(profiles.loaded().problem.is_some());
+        profiles.look(&providers, &nothing, Extent::Due);
+        assert!(profiles.loaded().problem.is_some());
+    }
+
+    fn write(profiles: &Profiles, content: serde_json::Value) {
+        use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+        let folder = profiles.sink.folder();
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .unwrap();
+        let next = folder.join("next");
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&next)
+            .unwrap();
+        let whole = json!({"version": 1, "profiles": content});
+        std::io::Write::write_all(&mut file, whole.to_string().as_bytes()).unwrap();
+        std::fs::rename(next, profiles.sink.path()).unwrap();
+    }
 }

@@ -8,7 +8,7 @@ use crate::credentials::refresh::{RefreshError, refresh};
 use crate::credentials::{Login, OAuthSettings, Profile, ProfileId};
 use crate::http_client::call_once;
 use crate::secrets::SecretValue;
-use crate::snapshot::{BackDoor, Login as Servers};
+use crate::snapshot::{BackDoor, Provider};
 use crate::telemetry::with_causes;
 use crate::tls::UpstreamTrust;
 use http::{Request, Response};
@@ -22,9 +22,11 @@ use tokio::time::Instant;
 /// For a token server's answer.
 const ANSWER: Duration = Duration::from_secs(60);
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
-/// After a refresh that failed, for a while nobody tries another.
+/// After a refresh that was of no use, for a while nobody tries another.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LAST_PAUSE: Duration = Duration::from_secs(600);
+/// A token that lives for less is renewed when it is needed, and not ahead of that.
+const SHORTEST_LIFE: Duration = Duration::from_secs(2);
 
 /// What came of a refresh, for everyone who waits.
 #[derive(Debug, Clone)]
@@ -37,37 +39,36 @@ pub(super) enum Refreshed {
     Failed,
 }
 
-type Name = (PathBuf, ProfileId);
+/// A login, by its sink's folder and its name.
+pub(super) type Name = (PathBuf, ProfileId);
 
-/// The refreshes under way, and those that failed lately.
+/// The refreshes under way, and those that were of no use lately.
 #[derive(Default)]
 pub(super) struct Refresher {
     under_way: Mutex<HashMap<Name, watch::Receiver<Option<Refreshed>>>>,
-    failed: Mutex<HashMap<Name, (Instant, Duration)>>,
+    useless: Mutex<HashMap<Name, (Instant, Duration)>>,
 }
 
 impl Refresher {
-    /// Whether a refresh failed so lately that another would be of no use.
-    pub(super) fn is_pausing(&self, name: &Name) -> bool {
-        let failed = lock(&self.failed);
-        failed
-            .get(name)
-            .is_some_and(|(until, _)| Instant::now() < *until)
+    /// Whether a refresh was of no use so lately that another would be, too.
+    fn is_pausing(&self, name: &Name) -> bool {
+        let useless = lock(&self.useless);
+        let until = useless.get(name).map(|(until, _)| *until);
+        until.is_some_and(|until| Instant::now() < until)
     }
 
-    fn note(&self, name: &Name, outcome: &Refreshed) {
-        let mut failed = lock(&self.failed);
-        match outcome {
-            Refreshed::Profile(_) => {
-                failed.remove(name);
-            }
-            Refreshed::NeedsLogin | Refreshed::Failed => {
-                let pause = failed
-                    .get(name)
-                    .map_or(FIRST_PAUSE, |(_, last)| (*last * 2).min(LAST_PAUSE));
-                failed.insert(name.clone(), (Instant::now() + pause, pause));
-            }
-        }
+    /// A refresh failed, or what it brought was not taken: an account that is refused
+    /// whatever it shows must not spend a refresh token with every request.
+    pub(super) fn was_useless(&self, name: &Name) {
+        let mut useless = lock(&self.useless);
+        let last = useless.get(name).map(|(_, last)| *last);
+        let pause = last.map_or(FIRST_PAUSE, |last| (last * 2).min(LAST_PAUSE));
+        useless.insert(name.clone(), (Instant::now() + pause, pause));
+    }
+
+    /// The provider takes the login's token.
+    pub(super) fn is_taken(&self, name: &Name) {
+        lock(&self.useless).remove(name);
     }
 
     /// Ends when no refresh is under way.
@@ -75,8 +76,9 @@ impl Refresher {
         loop {
             let next = lock(&self.under_way).values().next().cloned();
             let Some(mut next) = next else { return };
+            // It ends with its sender, if not with an outcome.
             let _ = next.wait_for(Option::is_some).await;
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 }
@@ -88,30 +90,29 @@ pub(super) async fn refreshed(
     store: &Arc<Profiles>,
     id: &ProfileId,
     unfit: Option<SecretValue>,
-    servers: &Servers,
-    door: &Arc<BackDoor>,
+    provider: &Arc<Provider>,
 ) -> Refreshed {
+    let Some(settings) = provider.login.clone() else {
+        return Refreshed::Failed;
+    };
     let name = (store.sink.folder().to_owned(), id.clone());
     let mut waiting = {
         let mut under_way = lock(&keeper.refresher.under_way);
         match under_way.get(&name) {
             Some(waiting) => waiting.clone(),
+            None if keeper.refresher.is_pausing(&name) => return Refreshed::Failed,
             None => {
-                if keeper.refresher.is_pausing(&name) {
-                    return Refreshed::Failed;
-                }
                 let (sender, receiver) = watch::channel(None);
                 under_way.insert(name.clone(), receiver.clone());
                 let work = Work {
                     keeper: keeper.clone(),
                     store: store.clone(),
-                    door: door.clone(),
-                    servers: servers.clone(),
+                    provider: provider.clone(),
+                    settings,
                     name,
                 };
                 tokio::spawn(async move {
                     let outcome = work.run(unfit).await;
-                    lock(&work.keeper.refresher.under_way).remove(&work.name);
                     let _ = sender.send(Some(outcome));
                 });
                 receiver
@@ -125,52 +126,55 @@ pub(super) async fn refreshed(
     }
 }
 
+/// A refresh; it is under way until this is dropped.
 struct Work {
     keeper: Arc<Keeper>,
     store: Arc<Profiles>,
-    door: Arc<BackDoor>,
-    servers: Servers,
+    provider: Arc<Provider>,
+    settings: OAuthSettings,
     name: Name,
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        lock(&self.keeper.refresher.under_way).remove(&self.name);
+    }
 }
 
 impl Work {
     async fn run(&self, unfit: Option<SecretValue>) -> Refreshed {
-        let Servers { settings, trust } = &self.servers;
+        let settings = &self.settings;
         let (_, id) = &self.name;
-        let http = |request| call(settings, trust, request);
+        let http = |request| call(settings, request);
         let outcome = refresh(&self.store.sink, id, unfit.as_ref(), settings, &http, now).await;
-        let (store, door, keeper) = (self.store.clone(), self.door.clone(), self.keeper.clone());
-        let load = move || store.load(&door.secret_providers, keeper.environment);
+        let store = self.store.clone();
         // A panic there leaves what was read before.
-        let _ = tokio::task::spawn_blocking(load).await;
+        let _ = tokio::task::spawn_blocking(move || store.reread()).await;
+        let refresher = &self.keeper.refresher;
         let (told, refreshed) = match outcome {
             Ok(profile) => {
                 tracing::info!(profile = %id, "the login has a fresh token");
                 ("ok", Refreshed::Profile(Box::new(profile)))
             }
             Err(error) => {
-                let told = match error {
-                    RefreshError::Refused { .. } => "refused",
-                    RefreshError::Unknown { .. } | RefreshError::Attempted { .. } => "unknown",
-                    _ => "failed",
-                };
                 tracing::warn!(
                     profile = %id,
                     error.detail = with_causes(&error),
                     "the login was not refreshed"
                 );
-                let refreshed = match error {
-                    RefreshError::Refused { .. } | RefreshError::NoRefreshToken(_) => {
-                        Refreshed::NeedsLogin
+                refresher.was_useless(&self.name);
+                match error {
+                    RefreshError::Refused { .. } => ("refused", Refreshed::NeedsLogin),
+                    RefreshError::NoRefreshToken(_) => ("failed", Refreshed::NeedsLogin),
+                    RefreshError::Unknown { .. } | RefreshError::Attempted { .. } => {
+                        ("unknown", Refreshed::Failed)
                     }
-                    _ => Refreshed::Failed,
-                };
-                (told, refreshed)
+                    _ => ("failed", Refreshed::Failed),
+                }
             }
         };
-        let provider = crate::credentials::provider::CODEX;
-        self.keeper.metrics.models().refresh(provider, told);
-        self.keeper.refresher.note(&self.name, &refreshed);
+        let models = self.keeper.metrics.models();
+        models.refresh(&self.provider.name, told);
         refreshed
     }
 }
@@ -178,16 +182,21 @@ impl Work {
 /// One call to the token server.
 async fn call(
     settings: &OAuthSettings,
-    trust: &UpstreamTrust,
     request: Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Unanswered> {
     let limit = (ANSWER, MAX_ANSWER_BYTES);
-    let answer = call_once(&settings.token_url, trust.clone(), request, limit).await;
+    let trust = UpstreamTrust::PublicRoots;
+    let answer = call_once(&settings.token_url, trust, request, limit).await;
     answer.map_err(Unanswered::from)
 }
 
-/// The logins of `store` that end soon, and the servers that renew them.
-pub(super) fn due(keeper: &Keeper, store: &Profiles, door: &BackDoor) -> Vec<(ProfileId, Servers)> {
+/// The logins of `store` that end soon, each with its provider.
+pub(super) fn due(
+    keeper: &Keeper,
+    store: &Profiles,
+    door: &BackDoor,
+) -> Vec<(ProfileId, Arc<Provider>)> {
+    let refresher = &keeper.refresher;
     let loaded = store.loaded();
     let profiles = loaded
         .sink
@@ -199,12 +208,15 @@ pub(super) fn due(keeper: &Keeper, store: &Profiles, door: &BackDoor) -> Vec<(Pr
             let Login::OAuth(tokens) = &profile.login else {
                 return None;
             };
-            let servers = door.providers.get(profile.serves())?.login.clone()?;
+            let provider = door.providers.get(profile.serves())?;
+            provider.login.as_ref()?;
             let name = (store.sink.folder().to_owned(), profile.id.clone());
+            let life = tokens.obtained.map(|from| from.until(tokens.expires));
             let is_due = !tokens.is_fresh(now())
+                && life.is_none_or(|life| life >= SHORTEST_LIFE)
                 && tokens.can_refresh()
-                && !keeper.refresher.is_pausing(&name);
-            is_due.then(|| (profile.id.clone(), servers))
+                && !refresher.is_pausing(&name);
+            is_due.then(|| (profile.id.clone(), provider.clone()))
         })
         .collect()
 }

@@ -6,8 +6,8 @@
 pub(super) struct Route<'a> {
     /// The provider's name.
     pub(super) provider: &'a str,
-    /// The profile that the path pins, as it is written.
-    pub(super) pin: Option<&'a str>,
+    /// The profile that the path pins, its escapes read.
+    pub(super) pin: Option<String>,
     /// What goes behind the base URL's path: empty, or from a slash on.
     pub(super) rest: &'a str,
 }
@@ -27,8 +27,8 @@ impl<'a> Route<'a> {
     pub(super) fn parse(path: &'a str) -> Result<Self, RouteError> {
         let inner = path.strip_prefix('/').ok_or(RouteError::NoProvider)?;
         let (first, rest) = inner.split_at(inner.find('/').unwrap_or(inner.len()));
-        let (provider, pin) = match first.split_once('@') {
-            Some((provider, pin)) => (provider, Some(pin)),
+        let (provider, pin) = match split_at_sign(first) {
+            Some((provider, pin)) => (provider, Some(decoded(pin))),
             None => (first, None),
         };
         if provider.is_empty() {
@@ -43,6 +43,19 @@ impl<'a> Route<'a> {
             rest,
         })
     }
+}
+
+/// Parts at the first `@`, which some clients escape.
+fn split_at_sign(segment: &str) -> Option<(&str, &str)> {
+    let signs = ["@", "%40"].map(|sign| segment.split_once(sign));
+    let found = signs.into_iter().flatten();
+    found.min_by_key(|(before, _)| before.len())
+}
+
+/// A pin with the two characters read that clients escape in it.
+fn decoded(pin: &str) -> String {
+    let pin = pin.replace("%40", "@");
+    pin.replace("%3A", ":").replace("%3a", ":")
 }
 
 /// Whether a path holds a dot segment, in any spelling, a backslash, or begins with two
@@ -79,6 +92,12 @@ mod tests {
                 "/v1/messages",
             ),
             ("/anthropic@work", "anthropic", Some("work"), ""),
+            (
+                "/openai%40openai%3Ame%40example.com/v1",
+                "openai",
+                Some("openai:me@example.com"),
+                "/v1",
+            ),
             ("/anthropic@/v1", "anthropic", Some(""), "/v1"),
             ("/google/models/a@b:c", "google", None, "/models/a@b:c"),
             (
@@ -89,6 +108,7 @@ mod tests {
             ),
             ("/openai/a//b", "openai", None, "/a//b"),
         ] {
+            let pin = pin.map(str::to_owned);
             let route = Route {
                 provider,
                 pin,

@@ -59,6 +59,7 @@ impl Config {
             .into_iter()
             .filter(|(_, holds)| holds(self) && !holds(next))
             .map(|(key, _)| Refusal { key });
+        let refused = refused.chain(self.lost_authority(next));
         let fixed = [
             (
                 "listen.address",
@@ -86,6 +87,19 @@ impl Config {
             refused: refused.collect(),
             restart_required: differing.map(|(key, _)| key).collect(),
         }
+    }
+
+    /// A provider that had authorities of its own, and would have the public web's.
+    fn lost_authority(&self, next: &Config) -> Option<Refusal> {
+        let providers = self.models.providers.iter();
+        let mut named = providers.filter(|(_, provider)| provider.ca_file.is_some());
+        let is_lost = named.any(|(name, _)| {
+            let next = next.models.providers.get(name);
+            next.is_some_and(|next| next.enabled && next.ca_file.is_none())
+        });
+        is_lost.then_some(Refusal {
+            key: "models.providers.*.caFile",
+        })
     }
 
     fn lists_users(&self) -> bool {
@@ -196,6 +210,16 @@ userHeader = "x-forwarded-user"
                 https.replace("[gateway]", "caFile = \"ca\"\n[gateway]"),
                 &https,
                 "upstream.caFile",
+            ),
+            (
+                format!("{least}[models.providers.openai]\ncaFile = \"ca\"\n"),
+                &least,
+                "models.providers.*.caFile",
+            ),
+            (
+                format!("{least}[models]\nclientToken = \"$T\"\n"),
+                &least,
+                "models.clientToken",
             ),
         ] {
             let (with, without) = (read(&with), read(without));

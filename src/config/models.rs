@@ -19,7 +19,7 @@ use super::shape::Shape;
 use super::walk::{Place, Walk};
 use crate::authority::Authority;
 use crate::credentials::pool::variable_name;
-use crate::credentials::provider::KNOWN;
+use crate::credentials::provider::{KNOWN, is_provider_name};
 use crate::secrets::{Providers, SecretInput};
 
 /// The back door: where model calls come in, and the credentials that they leave
@@ -59,7 +59,8 @@ const OFF: &str = "the back door is off (there is no `models.listen`): what stan
                    resolved nor used";
 const MAX_REPLAY: ByteSize = ByteSize::mib(32);
 const MOST_REPLAY: ByteSize = ByteSize::mib(1024);
-const NAME: &str = "1 to 64 of letters, digits, `.`, `_` and `-`, not beginning with `.`";
+const NAME: &str =
+    "1 to 64 of letters, digits, `.`, `_` and `-`, beginning with one of the first two";
 
 impl Default for Models {
     fn default() -> Self {
@@ -192,8 +193,7 @@ fn refuse_shared_variables(
 }
 
 fn check_name(name: &str, entry: &Entry<'_>, walk: &mut Walk<'_>) {
-    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.bytes().all(is_legal) {
+    if !is_provider_name(name) {
         walk.refuse(entry.place(), format!("got another name, expected {NAME}"));
     }
 }

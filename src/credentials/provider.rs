@@ -46,6 +46,9 @@ pub struct KnownLogin {
 /// The header that names the account of an `openai-codex` login.
 pub const ACCOUNT_HEADER: &str = "chatgpt-account-id";
 
+/// What the tokens of a Claude login begin with; they are sent as bearers.
+pub const ANTHROPIC_LOGIN: &str = "sk-ant-oat";
+
 /// The login whose profiles OpenClaw also calls `openai`.
 pub const CODEX: &str = "openai-codex";
 
@@ -114,6 +117,15 @@ pub struct OAuthSettings {
     pub scopes: Vec<String>,
     /// Further parameters of the authorize URL.
     pub extra: Vec<(String, String)>,
+}
+
+/// Whether it can be a provider's name, which is a segment of paths.
+#[must_use]
+pub fn is_provider_name(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=64).contains(&text.len())
+        && text.bytes().all(is_part)
+        && text.as_bytes()[0].is_ascii_alphanumeric()
 }
 
 /// What is known of the provider `name`.

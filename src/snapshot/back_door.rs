@@ -2,7 +2,7 @@
 //! call.
 
 use super::{BuildError, Secrets, Token};
-use crate::config::{CLIENT_TOKEN, Config, ModelProvider, SharedKeys, agent_token};
+use crate::config::{CLIENT_TOKEN, Config, ModelProvider, Models, SharedKeys, agent_token};
 use crate::credentials::pool::{self, PoolKey};
 use crate::credentials::{Dialect, OAuthSettings, TokenSink};
 use crate::forwarded::HeaderBytes;
@@ -67,7 +67,7 @@ pub struct Provider {
     /// Its pool.
     pub keys: Vec<ReadyKey>,
     /// Its login.
-    pub login: Option<Login>,
+    pub login: Option<OAuthSettings>,
     format: crate::config::CredentialFormat,
 }
 
@@ -80,13 +80,15 @@ pub struct ReadyKey {
     pub value: HeaderValue,
 }
 
-/// A login, and who may vouch for its servers.
-#[derive(Debug, Clone)]
-pub struct Login {
-    /// The OAuth client and its servers.
-    pub settings: OAuthSettings,
-    /// The provider's own authorities.
-    pub trust: UpstreamTrust,
+impl BackDoor {
+    /// The folders of all sinks.
+    pub fn folders(&self) -> impl Iterator<Item = &PathBuf> {
+        let agents = self
+            .agents
+            .iter()
+            .filter_map(|agent| agent.state_dir.as_ref());
+        self.state_dir.iter().chain(agents)
+    }
 }
 
 impl Provider {
@@ -178,18 +180,7 @@ fn assemble(
         }));
     }
     refuse_equal_tokens(client_token.as_ref(), &agents, errors);
-    if previous.is_none() {
-        // Later a sink that is damaged leaves what was read before.
-        let own = models.state_dir.iter();
-        let own = own.map(|folder| ("models.stateDir".to_owned(), folder));
-        let agents = models.agents.iter().filter_map(|(name, agent)| {
-            Some((format!("agents.{name}.stateDir"), agent.state_dir.as_ref()?))
-        });
-        for (key, folder) in own.chain(agents) {
-            let read = TokenSink::new(folder.clone()).read();
-            errors.extend(read.err().map(|source| BuildError::Sink { key, source }));
-        }
-    }
+    check_sinks(models, previous, errors);
     let mut credential_headers: Vec<HeaderName> = models
         .providers
         .values()
@@ -208,6 +199,22 @@ fn assemble(
         max_replay_bytes: usize::try_from(models.max_replay_bytes.bytes()).unwrap_or(usize::MAX),
         order: models.order.clone(),
         secret_providers: config.secrets.clone(),
+    }
+}
+
+/// Sinks must be readable when they are first used. One that gets damaged later leaves
+/// what was read before.
+fn check_sinks(models: &Models, previous: Option<&BackDoor>, errors: &mut Vec<BuildError>) {
+    let is_new =
+        |folder: &PathBuf| previous.is_none_or(|door| !door.folders().any(|known| known == folder));
+    let own = models.state_dir.iter();
+    let own = own.map(|folder| ("models.stateDir".to_owned(), folder));
+    let agents = models.agents.iter().filter_map(|(name, agent)| {
+        Some((format!("agents.{name}.stateDir"), agent.state_dir.as_ref()?))
+    });
+    for (key, folder) in own.chain(agents).filter(|(_, folder)| is_new(folder)) {
+        let read = TokenSink::new(folder.clone()).read();
+        errors.extend(read.err().map(|source| BuildError::Sink { key, source }));
     }
 }
 
@@ -253,7 +260,7 @@ fn build_provider(
     };
     let service = Service {
         base: provider.base_url.clone()?,
-        trust: trust.clone(),
+        trust,
         connect_timeout: config.limits.upstream_connect_timeout,
     };
     let kept = previous.filter(|previous| *previous.client.service() == service);
@@ -302,10 +309,7 @@ fn build_provider(
         is_configured: provider.is_configured,
         header: header_name(provider),
         keys: ready,
-        login: provider
-            .login
-            .clone()
-            .map(|settings| Login { settings, trust }),
+        login: provider.login.clone(),
         format: provider.auth_format.clone(),
     })
 }

@@ -1,6 +1,7 @@
 //! Reads a profile as the sink has it, which is OpenClaw's form.
 
 use super::super::provider::CODEX;
+use super::super::provider::is_provider_name;
 use super::super::{UnixMillis, fingerprint};
 use super::{
     Entry, ExternalLogin, ExternalProgram, Held, Login, OAuthTokens, Profile, ProfileId,
@@ -63,7 +64,7 @@ fn profile(id: &str, value: &Value) -> Result<Profile, ProfileProblem> {
     let members = value.as_object().ok_or(ProfileProblem::NotAnObject)?;
     let text = |name: &str| members.get(name).and_then(Value::as_str);
     let provider = text("provider")
-        .filter(|provider| is_provider(provider))
+        .filter(|provider| is_provider_name(provider))
         .ok_or(ProfileProblem::Provider)?;
     let login = match (text("type"), members.get("managedBy")) {
         (Some("token"), Some(program)) => external(members, provider, program)?,
@@ -85,14 +86,6 @@ fn profile(id: &str, value: &Value) -> Result<Profile, ProfileProblem> {
         login,
         email: text("email").map(str::to_owned),
     })
-}
-
-/// Whether it can be a provider's name, which is a segment of paths.
-pub(in crate::credentials) fn is_provider(text: &str) -> bool {
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    (1..=64).contains(&text.len())
-        && text.bytes().all(is_part)
-        && text.as_bytes()[0].is_ascii_alphanumeric()
 }
 
 fn external(members: &Members, provider: &str, program: &Value) -> Result<Login, ProfileProblem> {

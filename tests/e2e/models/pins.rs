@@ -124,7 +124,7 @@ async fn no_pin_is_overlooked_in_what_may_be_json() {
         ("content-type: application/vnd.acme+json\r\n", WORK),
         ("content-type: text/plain;charset=UTF-8\r\n", WORK),
         ("", WORK),
-        ("content-type: application/octet-stream\r\n", "key-a"),
+        ("content-type: application/octet-stream\r\n", WORK),
     ] {
         town.provider.forget();
         let body = "{\"model\":\"opus@anthropic:work\"}";

@@ -202,7 +202,7 @@ async fn sigterm_waits_for_a_refresh_under_way() {
     assert!(stored.get("refreshAttempt").is_none(), "{stored}");
 }
 
-const KILLS: usize = 24;
+const KILLS: usize = 50;
 
 /// Calls one after the other, until nobody listens.
 async fn load(address: SocketAddr) {
@@ -217,7 +217,7 @@ async fn load(address: SocketAddr) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_is_killed_spends_no_refresh_token_twice() {
     let town = Town::new(3600).await;
-    town.server.delay(Duration::from_millis(5));
+    town.server.delay(Duration::from_millis(60));
     // Whatever token is shown, it is to be renewed.
     town.provider.answers_others(Reply::status(401, "{}"));
     let (mut good, mut marked) = (0, 0);
@@ -227,7 +227,7 @@ async fn a_process_that_is_killed_spends_no_refresh_token_twice() {
         let address = sidecar.models();
         let load: Vec<_> = (0..4).map(|_| tokio::spawn(load(address))).collect();
         until(|| (town.uses().len() > before).then_some(())).await;
-        let random = RandomState::new().hash_one(round) % 30_000;
+        let random = RandomState::new().hash_one(round) % 60_000;
         tokio::time::sleep(Duration::from_micros(random)).await;
         drop(sidecar);
         for task in load {

@@ -2,6 +2,7 @@
 
 use super::super::place::Whose;
 use super::{AuthError, Place, finish, now, profile_id, secret_input};
+use crate::credentials::provider::ANTHROPIC_LOGIN;
 use crate::credentials::{Held, Login, Profile, words};
 use crate::secrets::SecretValue;
 use clap::{Args, ValueEnum};
@@ -12,8 +13,6 @@ use std::time::Duration;
 const ANTHROPIC: &str = "sk-ant-";
 /// What a token of `claude setup-token` begins with.
 const SETUP_TOKEN: &str = "sk-ant-oat01-";
-/// What tokens of Claude subscriptions begin with, whatever their version.
-const OAUTH_TOKEN: &str = "sk-ant-oat";
 /// The shortest setup-token, in bytes.
 const SHORTEST: usize = 80;
 
@@ -77,7 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     finish(check_provider(&place, provider).and_then(|()| {
         let prompt = format!("paste the key or token of {provider}, and press Enter:");
         let text = secret_input::read(&prompt)?;
-        let is_oauth = text.starts_with(OAUTH_TOKEN);
+        let is_oauth = text.starts_with(ANTHROPIC_LOGIN);
         let kind = kind.unwrap_or(if is_oauth { Kind::Token } else { Kind::ApiKey });
         check(provider, kind, &text)?;
         store(&place, provider, kind, &text, storing)
@@ -123,7 +122,7 @@ fn check(provider: &str, kind: Kind, text: &str) -> Result<(), AuthError> {
             "got a credential of anthropic, expected one of {provider}"
         ));
     }
-    match (text.starts_with(OAUTH_TOKEN), kind) {
+    match (text.starts_with(ANTHROPIC_LOGIN), kind) {
         (true, Kind::ApiKey) => {
             refused("got a token (`sk-ant-oat…`), expected an API key: leave --kind out".to_owned())
         }

@@ -1,0 +1,129 @@
+//! What can be told of all credentials at once: rows, gauges, problems.
+
+use super::keeper::{CredentialKey, Keeper, lock, now};
+use super::profiles::Extent;
+use super::rate_limit::Limit;
+use crate::config::Config;
+use crate::credentials::UnixMillis;
+use crate::credentials::status::{CredentialStatus, State};
+use crate::secrets::Environment;
+use crate::snapshot::{BackDoor, BuildError, inspect_back_door};
+use crate::telemetry::metrics::Metrics;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A row for every credential as the configuration, the environment and the sinks tell
+/// it, without a running process, and what of them can't be read. Resolves secrets, and
+/// waits for all of it.
+#[must_use]
+pub fn credentials_of_files(
+    config: &Config,
+    environment: Environment<'static>,
+) -> (Vec<CredentialStatus>, Vec<String>) {
+    let (door, errors) = inspect_back_door(config, environment);
+    let metrics = Metrics::new("", "", &[]);
+    let keeper = Keeper::new(environment, Arc::new(metrics));
+    keeper.look(&door, Extent::Due);
+    let mut rows = keeper.status(&door, now());
+    let mut problems = keeper.sink_problems(&door);
+    for error in errors {
+        let key = error.key().to_owned();
+        let rest = key.strip_prefix("models.providers.");
+        let provider = rest.and_then(|rest| rest.rsplit_once('.'));
+        match (provider, &error) {
+            (Some((provider, _)), BuildError::Secret { .. }) => {
+                rows.retain(|row| row.provider != provider || row.state != State::Missing);
+                let problem = crate::telemetry::with_causes(&error);
+                rows.push(CredentialStatus::unresolved(provider, key.clone(), problem));
+            }
+            (_, BuildError::Sink { .. }) => {}
+            _ => problems.push(error.in_full()),
+        }
+    }
+    (rows, problems)
+}
+
+impl Keeper {
+    /// A row for every credential. Waits for the file system where another program's
+    /// login is one of them.
+    pub(super) fn status(&self, door: &BackDoor, now: UnixMillis) -> Vec<CredentialStatus> {
+        let mut rows = Vec::new();
+        for provider in door.providers.values() {
+            for ready in &provider.keys {
+                let fare = self.fare(&CredentialKey::of_pool(door, &provider.name, ready));
+                rows.push(CredentialStatus::of_key(
+                    &provider.name,
+                    &ready.key,
+                    fare,
+                    now,
+                ));
+            }
+        }
+        for (agent, folder) in Self::folders(door) {
+            let Some(store) = self.known_store(folder) else {
+                continue;
+            };
+            let loaded = store.loaded();
+            for entry in &loaded.sink.profiles {
+                let key = CredentialKey {
+                    folder: Some(folder.to_owned()),
+                    name: entry.id().to_owned(),
+                };
+                let (expires, problem) = loaded.facts_of(entry);
+                let fare = self.fare(&key);
+                let mut row = CredentialStatus::of_entry(entry, expires, problem, fare, now);
+                row.agent = agent.map(str::to_owned);
+                rows.push(row);
+            }
+        }
+        for provider in door.providers.values().filter(|it| it.is_configured) {
+            if !rows.iter().any(|row| row.provider == provider.name) {
+                rows.push(CredentialStatus::missing(&provider.name));
+            }
+        }
+        rows.sort_by(|one, other| {
+            (&one.provider, &one.agent, &one.name).cmp(&(
+                &other.provider,
+                &other.agent,
+                &other.name,
+            ))
+        });
+        rows
+    }
+
+    /// What is wrong with sinks themselves.
+    pub(super) fn sink_problems(&self, door: &BackDoor) -> Vec<String> {
+        Self::folders(door)
+            .into_iter()
+            .filter_map(|(_, folder)| self.known_store(folder)?.loaded().problem.clone())
+            .collect()
+    }
+
+    /// Sets the gauges of credentials by state.
+    pub(super) fn show(&self, rows: &[CredentialStatus]) {
+        let mut counts: BTreeMap<(String, &'static str), usize> = BTreeMap::new();
+        for row in rows {
+            for state in State::ALL {
+                let count = counts
+                    .entry((row.provider.clone(), state.as_str()))
+                    .or_default();
+                *count += usize::from(state == row.state);
+            }
+        }
+        let mut shown = lock(&self.shown);
+        // A provider that has gone keeps no stale number.
+        for (provider, state) in shown.iter() {
+            if !counts.contains_key(&(provider.clone(), *state)) {
+                self.metrics.models().credentials(provider, state, 0);
+            }
+        }
+        for ((provider, state), count) in &counts {
+            if !shown.contains(&(provider.clone(), *state)) {
+                let reasons = Limit::ALL.map(Limit::as_str);
+                self.metrics.models().provider(provider, &reasons);
+            }
+            self.metrics.models().credentials(provider, state, *count);
+        }
+        shown.extend(counts.into_keys());
+    }
+}
