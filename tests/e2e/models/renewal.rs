@@ -217,17 +217,17 @@ async fn load(address: SocketAddr) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_is_killed_spends_no_refresh_token_twice() {
     let town = Town::new(3600).await;
-    town.server.delay(Duration::from_millis(60));
+    town.server.delay(Duration::from_millis(40));
     // Whatever token is shown, it is to be renewed.
     town.provider.answers_others(Reply::status(401, "{}"));
     let (mut good, mut marked) = (0, 0);
     for round in 1..=KILLS {
-        let before = town.uses().len();
         let sidecar = start(town.setup());
         let address = sidecar.models();
         let load: Vec<_> = (0..4).map(|_| tokio::spawn(load(address))).collect();
-        until(|| (town.uses().len() > before).then_some(())).await;
-        let random = RandomState::new().hash_one(round) % 60_000;
+        until(|| town.stored().get("refreshAttempt").map(drop)).await;
+        // Before it is sent, until after the new tokens are saved.
+        let random = RandomState::new().hash_one(round) % 90_000;
         tokio::time::sleep(Duration::from_micros(random)).await;
         drop(sidecar);
         for task in load {
