@@ -13,6 +13,7 @@ mod models;
 mod output;
 mod run;
 mod secrets;
+mod terminal;
 
 use crate::telemetry::with_causes as chain;
 use clap::{Args, Parser, Subcommand};

@@ -52,12 +52,12 @@ pub(super) fn admit<'a>(
     let own = provider.map(|provider| &provider.header);
     let caller = Caller::identify(door, ends.source.ip(), head.headers(), own)?;
     let route = route.map_err(|error| match error {
-        RouteError::NoProvider => Problem::UnknownProvider,
+        RouteError::NoProvider => unknown("", door),
         RouteError::Ambiguous => Problem::BadRequest(
             "expected a path without dot segments, backslashes and a double slash at its start",
         ),
     })?;
-    let provider = provider.ok_or(Problem::UnknownProvider)?;
+    let provider = provider.ok_or_else(|| unknown(route.provider, door))?;
     check_connection(head)?;
     let by_path = route.pin.map(|pin| pin_of(&pin, provider)).transpose()?;
     let mut pin = by_path;
@@ -71,6 +71,16 @@ pub(super) fn admit<'a>(
         pin,
         rest: route.rest.to_owned(),
     })
+}
+
+/// The longest name of a provider that is repeated, in characters.
+const MAX_SHOWN: usize = 64;
+
+fn unknown(got: &str, door: &BackDoor) -> Problem {
+    Problem::UnknownProvider {
+        got: got.chars().take(MAX_SHOWN).collect(),
+        known: door.providers.keys().cloned().collect(),
+    }
 }
 
 /// Refuses what can't be had here: WebSockets, and expectations but the one of RFC 9110

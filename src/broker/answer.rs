@@ -136,6 +136,9 @@ impl Body for AnswerBody {
         };
         if let Some(piece) = passing.ahead.pop_front() {
             passing.look(&piece);
+            if passing.is_over() {
+                passing.finish(true);
+            }
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         if let Some(error) = passing.broken.take() {

@@ -13,6 +13,7 @@ use super::rate_limit::{Limited, judge, may_be_limited};
 use super::record::Record;
 use super::request_body::RequestBody;
 use crate::http_client::CallError;
+use crate::request_id::RequestId;
 use crate::snapshot::Provider;
 use crate::telemetry::metrics::ModelOutcome;
 use bytes::Bytes;
@@ -26,6 +27,7 @@ use tokio::time::timeout;
 
 /// A call as it goes to the provider, but for its credential.
 pub(super) struct Call {
+    pub(super) request_id: RequestId,
     pub(super) keeper: Arc<Keeper>,
     pub(super) provider: Arc<Provider>,
     pub(super) agent: Option<String>,
@@ -67,10 +69,13 @@ impl Call {
                         None
                     }
                 };
-                match next {
-                    Some(_) => continue,
-                    None => return Ok(self.pass(answered, &candidate, record)),
+                if next.is_some() {
+                    continue;
                 }
+            }
+            if status == StatusCode::UNAUTHORIZED {
+                self.reject(&candidate);
+                return Ok(self.pass(answered, &candidate, record));
             }
             if status == StatusCode::SWITCHING_PROTOCOLS {
                 // Nobody asked for that.
@@ -129,6 +134,7 @@ impl Call {
         let sent = timeout(self.first_byte, self.provider.client.send(request)).await;
         let failed = |error: CallError| {
             tracing::warn!(
+                request.id = self.request_id.as_str(),
                 model.provider = self.provider.name,
                 error.detail = crate::telemetry::with_causes(&error),
                 "a model call failed"
@@ -170,6 +176,7 @@ impl Call {
         if status.is_success() && is_plain && can_rotate && answered.is_events() {
             let limited = answered.read_first_event().await.map_err(|error| {
                 tracing::warn!(
+                    request.id = self.request_id.as_str(),
                     model.provider = self.provider.name,
                     error.detail = %error,
                     "an answer broke off before its first event"
@@ -187,12 +194,25 @@ impl Call {
         let provider = self.provider.name.as_str();
         self.keeper.metrics.models().rotation(provider, reason);
         tracing::info!(
+            request.id = self.request_id.as_str(),
             model.provider = provider,
             model.credential = candidate.name,
             reason,
             cooldown_s = wait.as_secs(),
             "a credential hit a limit"
         );
+    }
+
+    /// Tells of a credential that its provider doesn't take, once.
+    fn reject(&self, candidate: &Candidate) {
+        if self.keeper.rejected(&candidate.key) {
+            tracing::warn!(
+                request.id = self.request_id.as_str(),
+                model.provider = self.provider.name,
+                model.credential = candidate.name,
+                "the provider answers 401 to a credential"
+            );
+        }
     }
 
     fn worked(&self, candidate: &Candidate) {

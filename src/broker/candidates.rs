@@ -23,6 +23,7 @@ pub(super) struct Candidates {
     door: Arc<BackDoor>,
     provider: Arc<Provider>,
     store: Option<Arc<Profiles>>,
+    agent: Option<String>,
     folder: Option<PathBuf>,
     untried: VecDeque<Choice>,
     all: Vec<CredentialKey>,
@@ -89,6 +90,7 @@ impl Candidates {
             door: door.clone(),
             provider: provider.clone(),
             store,
+            agent: caller.agent().map(str::to_owned),
             folder,
             untried,
             all,
@@ -136,6 +138,12 @@ impl Candidates {
     pub(super) fn why_none(&self) -> String {
         if !self.unusable.is_empty() {
             return self.unusable.join("; ");
+        }
+        if let Some(agent) = &self.agent {
+            return format!(
+                "the agent has no profile of it (`portcullis models auth … --agent {agent}`), and \
+                 the shared keys are its own only with `agents.{agent}.sharedKeys = true`"
+            );
         }
         match (&self.provider.login, &self.store) {
             (Some(_), None) => "it needs a login, and `models.stateDir` is not set".to_owned(),
@@ -228,6 +236,10 @@ impl Candidates {
         let profile = loaded.profile(id).ok_or(format!("`{id}` has gone"))?;
         match &profile.login {
             Login::OAuth(tokens) if !tokens.is_unexpired(now()) => {
+                // A mark alone says that another process may be at it.
+                if tokens.needs_login.is_some() {
+                    return Err(needs_login(id));
+                }
                 match self.refresh(id, None).await {
                     Refreshed::Profile(profile) => self.ready(&profile).map(Some),
                     Refreshed::NeedsLogin => Err(needs_login(id)),
@@ -328,7 +340,7 @@ pub(super) enum Renewal {
 }
 
 fn needs_login(id: &ProfileId) -> String {
-    format!("`{id}` needs a login")
+    format!("`{id}` needs a login: see `portcullis models status --check`")
 }
 
 async fn open(

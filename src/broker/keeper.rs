@@ -116,6 +116,13 @@ impl Keeper {
         kept.fare.cooldown.left(now).unwrap_or_default()
     }
 
+    /// Its provider answered 401 to it. Returns whether that is news.
+    pub(super) fn rejected(&self, key: &CredentialKey) -> bool {
+        let mut fares = lock(&self.fares);
+        let fare = &mut fares.entry(key.clone()).or_default().fare;
+        !std::mem::replace(&mut fare.is_rejected, true)
+    }
+
     /// A profile answered well.
     pub(super) fn was_good(&self, folder: &Path, provider: &str, id: &ProfileId) {
         let known = self.known_store(folder).map(|store| store.loaded());
@@ -134,6 +141,7 @@ impl Keeper {
         let Some(kept) = fares.get_mut(key) else {
             return;
         };
+        kept.fare.is_rejected = false;
         let before = kept.fare.cooldown;
         kept.fare.cooldown.succeeded(now);
         kept.is_saved &= before == kept.fare.cooldown;
@@ -204,6 +212,7 @@ impl Keeper {
                         limits: usage.error_count,
                     },
                     last_used: usage.last_used,
+                    is_rejected: false,
                 },
                 is_saved: true,
                 saved_use: usage.last_used,

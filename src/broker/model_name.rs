@@ -58,6 +58,15 @@ impl PinnedModel {
     }
 }
 
+/// The model that a body names, for the log; none where it is nothing to be logged.
+pub(super) fn name_of(body: &[u8]) -> Option<String> {
+    const LONGEST: usize = 128;
+    let place = Members { rest: body, at: 0 }.start()?.next()?;
+    let name = serde_json::from_slice::<String>(&body[place]).ok()?;
+    let is_plain = name.len() <= LONGEST && name.bytes().all(|byte| byte.is_ascii_graphic());
+    is_plain.then_some(name)
+}
+
 /// A name and the profile that it ends in. Both may hold an `@`; a profile's provider
 /// does not, so that there is one reading.
 fn split(name: &str) -> Option<(&str, ProfileId)> {
@@ -237,6 +246,21 @@ mod tests {
             r#"{"model"}"#,
         ] {
             assert_eq!(pin(body), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_plain_name_is_told_and_nothing_else() {
+        let long = format!(r#"{{"model":"{}"}}"#, "x".repeat(129));
+        for (body, name) in [
+            (r#"{"max_tokens":5,"model":"opus"}"#, Some("opus")),
+            (r#"{"model":"two words"}"#, None),
+            (r#"{"model":"a\nb"}"#, None),
+            (&long, None),
+            (r#"{"messages":[]}"#, None),
+            ("", None),
+        ] {
+            assert_eq!(name_of(body.as_bytes()).as_deref(), name, "{body}");
         }
     }
 

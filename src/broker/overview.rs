@@ -4,8 +4,9 @@ use super::keeper::{CredentialKey, Keeper, lock, now};
 use super::profiles::Extent;
 use super::rate_limit::Limit;
 use crate::config::Config;
-use crate::credentials::UnixMillis;
+use crate::credentials::order::{ordered, serves};
 use crate::credentials::status::{CredentialStatus, State};
+use crate::credentials::{Profile, Sink, UnixMillis};
 use crate::secrets::Environment;
 use crate::snapshot::{BackDoor, BuildError, inspect_back_door};
 use crate::telemetry::metrics::Metrics;
@@ -73,6 +74,11 @@ impl Keeper {
                 let fare = self.fare(&key);
                 let mut row = CredentialStatus::of_entry(entry, expires, problem, fare, now);
                 row.agent = agent.map(str::to_owned);
+                if let Some(profile) = entry.profile()
+                    && !is_tried(&loaded.sink, profile, door)
+                {
+                    row.leave_out();
+                }
                 rows.push(row);
             }
         }
@@ -81,12 +87,9 @@ impl Keeper {
                 rows.push(CredentialStatus::missing(&provider.name));
             }
         }
+        // Within a provider they stay as they are configured.
         rows.sort_by(|one, other| {
-            (&one.provider, &one.agent, &one.name).cmp(&(
-                &other.provider,
-                &other.agent,
-                &other.name,
-            ))
+            (&one.provider, &one.agent).cmp(&(&other.provider, &other.agent))
         });
         rows
     }
@@ -126,4 +129,16 @@ impl Keeper {
         }
         shown.extend(counts.into_keys());
     }
+}
+
+/// Whether a profile is in the order of its provider.
+fn is_tried(sink: &Sink, profile: &Profile, door: &BackDoor) -> bool {
+    let provider = profile.serves();
+    if !serves(profile, provider) {
+        // It is told of as what it is.
+        return true;
+    }
+    let order = door.order.get(provider).map(Vec::as_slice);
+    let tried = ordered(sink, provider, None, order);
+    tried.iter().any(|tried| tried.id == profile.id)
 }

@@ -19,8 +19,8 @@ pub(super) enum Problem {
     ClientUnauthorized { token_is_set: bool },
     /// The request is malformed in the way that is said.
     BadRequest(&'static str),
-    /// The path names no provider.
-    UnknownProvider,
+    /// The path names no provider that is enabled.
+    UnknownProvider { got: String, known: Vec<String> },
     /// The pin names no profile.
     UnknownProfile { profile: String, provider: String },
     /// CONNECT or TRACE.
@@ -53,7 +53,7 @@ impl Problem {
                 StatusCode::BAD_REQUEST
             }
             Self::ClientUnauthorized { .. } => StatusCode::UNAUTHORIZED,
-            Self::UnknownProvider => StatusCode::NOT_FOUND,
+            Self::UnknownProvider { .. } => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
             Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -70,7 +70,7 @@ impl Problem {
             Self::Caller(problem) => problem.code(),
             Self::ClientUnauthorized { .. } => "client_unauthorized",
             Self::BadRequest(_) => "bad_request",
-            Self::UnknownProvider => "unknown_provider",
+            Self::UnknownProvider { .. } => "unknown_provider",
             Self::UnknownProfile { .. } => "unknown_profile",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::ExpectationFailed => "expectation_failed",
@@ -109,6 +109,9 @@ impl Problem {
 
     fn message(&self) -> String {
         match self {
+            Self::Caller(problem @ CallerProblem::HostNotAllowed) => {
+                format!("{}, or a name of `models.allowedHosts`", problem.message())
+            }
             Self::Caller(problem) => problem.message().to_owned(),
             Self::ClientUnauthorized { token_is_set: true } => {
                 "expected a client token as `Authorization: Bearer TOKEN` or in the provider's \
@@ -119,9 +122,10 @@ impl Problem {
                 token_is_set: false,
             } => "this listener answers only to callers on loopback".to_owned(),
             Self::BadRequest(message) => (*message).to_owned(),
-            Self::UnknownProvider => {
-                "the path names no provider that is served here: expected /PROVIDER/...".to_owned()
-            }
+            Self::UnknownProvider { got, known } => format!(
+                "got `{got}` as the provider, expected /PROVIDER/... with one that is enabled: {}",
+                known.join(", ")
+            ),
             Self::UnknownProfile { profile, provider } => {
                 format!("there is no profile `{profile}` of `{provider}`")
             }

@@ -13,7 +13,7 @@ use std::time::Instant;
 pub(super) struct Record {
     metrics: Arc<Metrics>,
     began: Instant,
-    is_logged: bool,
+    pub(super) is_logged: bool,
     pub(super) request_id: RequestId,
     source: IpAddr,
     method: String,
@@ -21,6 +21,8 @@ pub(super) struct Record {
     /// The provider's name, or `unknown`.
     pub(super) provider: String,
     pub(super) agent: Option<String>,
+    /// The model that the request names.
+    pub(super) model: Option<String>,
     /// The credential that was used last.
     pub(super) credential: Option<String>,
     pub(super) attempts: u32,
@@ -54,6 +56,7 @@ impl Record {
             path: path.to_owned(),
             provider: "unknown".to_owned(),
             agent: None,
+            model: None,
             credential: None,
             attempts: 0,
             status: None,
@@ -104,6 +107,7 @@ impl Record {
             method = self.method,
             path = self.path,
             model.provider = self.provider,
+            model.name = self.model,
             model.credential = self.credential,
             model.attempts = self.attempts,
             status = self.status,

@@ -5,13 +5,14 @@ use super::admission::{Admitted, Ends, admit, one_pin};
 use super::answer::AnswerBody;
 use super::attempt::Call;
 use super::candidates::Candidates;
-use super::model_name::{PinnedModel, TwoModels};
+use super::model_name::{PinnedModel, TwoModels, name_of};
 use super::outgoing;
 use super::problem::Problem;
 use super::record::Record;
 use super::request_body::{Bounds, RequestBody, discard};
 use crate::config::ByteSize;
 use crate::credentials::ProfileId;
+use crate::request_id::RequestId;
 use crate::snapshot::Snapshot;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Request, Response};
@@ -61,10 +62,16 @@ impl Broker {
         record: &mut Option<Record>,
     ) -> Outcome {
         let refused = |problem| (problem, None);
+        let request_id = record
+            .as_ref()
+            .map_or_else(RequestId::generate, |it| it.request_id);
         let (head, body) = request.into_parts();
         let head = Request::from_parts(head, ());
         let Some(door) = snapshot.back_door.clone() else {
-            return Err(refused(Problem::UnknownProvider));
+            return Err(refused(Problem::UnknownProvider {
+                got: String::new(),
+                known: Vec::new(),
+            }));
         };
         let admitted = match admit(&door, &head, ends) {
             Ok(admitted) => admitted,
@@ -122,6 +129,12 @@ impl Broker {
                 return Err(refused(problem));
             }
         };
+        if let Some(record) = record
+            && record.is_logged
+            && body.is_whole()
+        {
+            record.model = name_of(&body.start);
+        }
         if whole_pin != pin {
             candidates = gather(whole_pin).await.map_err(refused)?;
         }
@@ -129,6 +142,7 @@ impl Broker {
         let target = outgoing::target(base.path(), &rest, head.uri().query(), provider.dialect);
         let target = target.ok_or((Problem::BadRequest("the path can't be sent on"), None))?;
         let call = Call {
+            request_id,
             keeper: self.keeper.clone(),
             headers: outgoing::request_headers(head.headers(), &door.credential_headers),
             method: head.method().clone(),

@@ -1,6 +1,6 @@
 //! Work that a signal ends, with the commands that it has started.
 
-use super::{EXIT_FAILURE, output};
+use super::{EXIT_FAILURE, output, terminal};
 use crate::secrets::kill_running_commands;
 use crate::server::{self, ServerError};
 use std::process::ExitCode;
@@ -39,6 +39,7 @@ fn attempt(
         }
     });
     kill_running_commands();
+    terminal::restore();
     runtime.shutdown_timeout(STRAGGLERS);
     ended
 }

@@ -18,6 +18,7 @@ use super::section::Section;
 use super::shape::Shape;
 use super::walk::{Place, Walk};
 use crate::authority::Authority;
+use crate::base_url::BaseHost;
 use crate::credentials::pool::variable_name;
 use crate::credentials::provider::{KNOWN, is_provider_name};
 use crate::secrets::{Providers, SecretInput};
@@ -147,7 +148,10 @@ pub(super) fn read(
         read.providers.insert(name, provider);
     }
     refuse_shared_variables(&read.providers, &models.section(walk), walk);
-    read.order = read_order(&auth.section(walk), walk);
+    if let Some(listen) = listen {
+        refuse_itself(listen, &read.providers, &models.section(walk), walk);
+    }
+    read.order = read_order(&auth.section(walk), &read.providers, walk);
     read.agents = agents::read(
         &agents.section(walk),
         walk,
@@ -165,6 +169,31 @@ pub(super) fn read(
     Read {
         place: listen.map(|address| (address, listen_entry.place().clone())),
         models: read,
+    }
+}
+
+/// A provider that is the back door itself would call itself without end.
+fn refuse_itself(
+    listen: SocketAddr,
+    providers: &BTreeMap<String, ModelProvider>,
+    section: &Section<'_>,
+    walk: &mut Walk<'_>,
+) {
+    for (name, entry) in section.members(walk) {
+        let url = providers.get(&name).and_then(|it| it.base_url.as_ref());
+        let is_here = url.is_some_and(|url| {
+            let is_own = match url.host() {
+                BaseHost::Ip(ip) => ip.to_canonical().is_loopback() || ip == listen.ip(),
+                BaseHost::Dns(host) => host == "localhost",
+            };
+            is_own && url.port() == listen.port()
+        });
+        if is_here {
+            walk.refuse(
+                entry.place(),
+                "got the back door's own address as `baseUrl`, expected the provider's",
+            );
+        }
     }
 }
 
@@ -215,12 +244,22 @@ fn read_hosts(entry: &Entry<'_>, walk: &mut Walk<'_>) -> Vec<String> {
 }
 
 /// Reads `[auth]`: the order of profiles for each provider.
-fn read_order(section: &Section<'_>, walk: &mut Walk<'_>) -> BTreeMap<String, Vec<String>> {
+fn read_order(
+    section: &Section<'_>,
+    providers: &BTreeMap<String, ModelProvider>,
+    walk: &mut Walk<'_>,
+) -> BTreeMap<String, Vec<String>> {
     let [order] = section.fields(walk, ["order"], &["profiles"]);
     let expected = "an array of profiles' ids such as `anthropic:work`";
     let mut read = BTreeMap::new();
     for (provider, profiles) in order.section(walk).members(walk) {
         walk.note(profiles.place());
+        if !providers.contains_key(&provider) && !walk.learns() {
+            walk.warn(
+                profiles.place(),
+                "there is no such provider: nothing is in this order",
+            );
+        }
         let mut ids = Vec::new();
         for profile in profiles.items(walk, expected).unwrap_or_default() {
             let id = profile.parse(

@@ -89,8 +89,11 @@ pub fn collect(
     if let Some(list) = value(&names.list) {
         let is_between = |c: char| c.is_whitespace() || c == ',' || c == ';';
         let parts = list.expose().split(is_between);
-        for part in parts.filter(|part| !part.is_empty()) {
-            add(SecretValue::concat(&[part]), &names.list);
+        for (index, part) in parts.filter(|part| !part.is_empty()).enumerate() {
+            add(
+                SecretValue::concat(&[part]),
+                &format!("{}[{index}]", names.list),
+            );
         }
     }
     if let Some(single) = value(&names.single) {
@@ -156,7 +159,7 @@ mod tests {
             [
                 "a config",
                 "b config",
-                "c OPENAI_API_KEYS",
+                "c OPENAI_API_KEYS[1]",
                 "c2 OPENAI_API_KEY",
                 "d OPENAI_API_KEY_10",
                 "e OPENAI_API_KEY_2",

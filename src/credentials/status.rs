@@ -2,7 +2,7 @@
 //! Pure: facts in, words out; nothing here holds a secret.
 
 use super::pool::PoolKey;
-use super::{Cooldown, Entry, Login, Profile, UnixMillis};
+use super::{Cooldown, Entry, Login, OAuthTokens, Profile, UnixMillis};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -46,6 +46,10 @@ pub enum State {
     Ready,
     /// It hit a limit, and is left alone for a while.
     CoolingDown,
+    /// An order leaves it out, so that it is never tried.
+    LeftOut,
+    /// Its provider answers 401 to it.
+    Rejected,
     /// It has ended, and nobody can renew it.
     Expired,
     /// Its provider refused to renew it, or nobody knows whether it did.
@@ -69,6 +73,9 @@ pub enum Verdict {
     Bad,
 }
 
+/// A refresh that began longer ago has ended, with its process if not otherwise.
+const LONGEST_REFRESH: Duration = Duration::from_secs(120);
+
 /// How a credential fared, as a row tells it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fare {
@@ -76,13 +83,17 @@ pub struct Fare {
     pub cooldown: Cooldown,
     /// When a request last carried it.
     pub last_used: Option<UnixMillis>,
+    /// Its provider last answered 401 to it.
+    pub is_rejected: bool,
 }
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Ready,
         Self::CoolingDown,
+        Self::LeftOut,
+        Self::Rejected,
         Self::Expired,
         Self::NeedsLogin,
         Self::Unresolved,
@@ -96,6 +107,8 @@ impl State {
         match self {
             Self::Ready => "ready",
             Self::CoolingDown => "cooling_down",
+            Self::LeftOut => "left_out",
+            Self::Rejected => "rejected",
             Self::Expired => "expired",
             Self::NeedsLogin => "needs_login",
             Self::Unresolved => "unresolved",
@@ -151,15 +164,12 @@ impl CredentialStatus {
         let expires = expires.or(profile.login.expires());
         row.expires_at = expires.map(|at| at.0);
         let has_ended = expires.is_some_and(|at| at <= now);
-        let refusal = match &profile.login {
-            Login::OAuth(tokens) if tokens.can_refresh() => None,
-            Login::OAuth(tokens) => tokens.needs_login.clone().or_else(|| {
-                let lost = "the outcome of its last refresh is unknown";
-                (tokens.is_attempted() && has_ended).then(|| lost.to_owned())
-            }),
-            Login::ApiKey(_) | Login::Token { .. } | Login::External(_) => None,
+        let (refusal, renews_itself) = match &profile.login {
+            Login::OAuth(tokens) => renewal(tokens, has_ended, now),
+            // Its own program does, as long as it is used.
+            Login::External(_) => (None, !has_ended),
+            Login::ApiKey(_) | Login::Token { .. } => (None, false),
         };
-        let renews_itself = matches!(&profile.login, Login::OAuth(tokens) if tokens.can_refresh());
         if !super::order::serves(profile, profile.serves()) {
             row.state = State::Unusable;
             row.detail = Some("this provider takes logins alone".to_owned());
@@ -174,6 +184,15 @@ impl CredentialStatus {
         }
         row.renews_itself = renews_itself;
         row
+    }
+
+    /// An order leaves it out.
+    pub fn leave_out(&mut self) {
+        if matches!(self.state, State::Ready | State::CoolingDown) {
+            self.state = State::LeftOut;
+            self.detail =
+                Some("not in the order, which leaves out whom it doesn't name".to_owned());
+        }
     }
 
     /// The row of a provider that has no credential.
@@ -210,6 +229,9 @@ impl CredentialStatus {
 
     fn fared(&mut self, fare: Fare, now: UnixMillis) {
         self.last_used = fare.last_used.map(|at| at.0);
+        if fare.is_rejected {
+            self.state = State::Rejected;
+        }
         if fare.cooldown.left(now).is_some() {
             self.state = State::CoolingDown;
             self.cooldown_until = fare.cooldown.until.map(|at| at.0);
@@ -220,7 +242,9 @@ impl CredentialStatus {
     #[must_use]
     pub fn verdict(&self, now: UnixMillis, within: Duration) -> Verdict {
         match self.state {
-            State::Expired
+            State::LeftOut => Verdict::Good,
+            State::Rejected
+            | State::Expired
             | State::NeedsLogin
             | State::Unresolved
             | State::Unusable
@@ -235,6 +259,23 @@ impl CredentialStatus {
     }
 }
 
+/// Why a login has to be renewed by its user, and whether it renews itself.
+fn renewal(tokens: &OAuthTokens, has_ended: bool, now: UnixMillis) -> (Option<String>, bool) {
+    if tokens.needs_login.is_some() {
+        return (tokens.needs_login.clone(), false);
+    }
+    let attempt = tokens.attempt.as_ref().filter(|_| tokens.is_attempted());
+    match attempt {
+        None => (None, tokens.can_refresh()),
+        // It may be under way, in this process or another.
+        Some(attempt) if attempt.at.until(now) <= LONGEST_REFRESH => (None, true),
+        Some(_) => {
+            let lost = "the outcome of its last refresh is unknown";
+            (has_ended.then(|| lost.to_owned()), false)
+        }
+    }
+}
+
 /// What a check makes of all of them.
 #[must_use]
 pub fn verdict(rows: &[CredentialStatus], now: UnixMillis, within: Duration) -> Verdict {
@@ -245,7 +286,7 @@ pub fn verdict(rows: &[CredentialStatus], now: UnixMillis, within: Duration) -> 
 #[cfg(test)]
 mod tests {
     use super::super::profile::RefreshAttempt;
-    use super::super::{Held, OAuthTokens, ProfileId, fingerprint};
+    use super::super::{Held, ProfileId, fingerprint};
     use super::*;
     use crate::secrets::SecretValue;
 
@@ -288,10 +329,11 @@ mod tests {
     fn each_situation_has_its_state_and_verdict() {
         use State::{Expired, NeedsLogin, Ready, Unusable};
         use Verdict::{Bad, Expiring, Good};
-        let attempt = Some(RefreshAttempt {
-            of: fingerprint(&secret()),
-            at: NOW,
-        });
+        let attempted = |at| {
+            let of = fingerprint(&secret());
+            Some(RefreshAttempt { of, at })
+        };
+        let attempt = attempted(UnixMillis(NOW.0 - 121_000));
         let later = NOW.plus(2 * DAY);
         for (login, provider, state, verdict) in [
             (token(None), "anthropic", Ready, Good),
@@ -332,6 +374,16 @@ mod tests {
                 "openai-codex",
                 NeedsLogin,
                 Bad,
+            ),
+            (
+                // Another process may be at it.
+                Login::OAuth(OAuthTokens {
+                    attempt: attempted(NOW),
+                    ..oauth(UnixMillis(1))
+                }),
+                "openai-codex",
+                Ready,
+                Good,
             ),
             (
                 Login::OAuth(OAuthTokens {

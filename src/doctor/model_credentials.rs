@@ -59,7 +59,12 @@ fn finding(row: &CredentialStatus, config: &Path, now: UnixMillis) -> Finding {
             Severity::Critical,
             format!("`{provider}` is configured and has no credential"),
         ),
-        State::Ready | State::CoolingDown => (
+        State::Rejected => (
+            FindingId::ModelCredentialExpired,
+            Severity::Critical,
+            format!("`{provider}` answers 401 to `{name}`"),
+        ),
+        State::Ready | State::CoolingDown | State::LeftOut => (
             FindingId::ModelCredentialExpiring,
             Severity::Warning,
             format!("`{name}` expires {when}"),
@@ -94,11 +99,35 @@ fn remedy(row: &CredentialStatus) -> String {
         (State::Missing, _) => format!(
             "set a key (`models.providers.{provider}.apiKey`), or log in with `portcullis models auth`"
         ),
-        (_, "oauth") => format!("portcullis models auth login --provider {provider}"),
         (_, "external") => "let the program that owns the login renew it".to_owned(),
-        (_, _) if provider == "anthropic" => "portcullis models auth setup-token".to_owned(),
-        (_, _) => format!("portcullis models auth paste-token --provider {provider}"),
+        (_, "api_key") if row.name.starts_with('#') => {
+            let origin = row.detail.as_deref().unwrap_or("where it is configured");
+            format!("put another key in its place ({origin})")
+        }
+        (_, kind) => renewal(row, kind),
     }
+}
+
+/// The command that puts another credential in this one's place, and in no other's.
+fn renewal(row: &CredentialStatus, kind: &str) -> String {
+    // The name says whose it was when it was put in: `openai:default` may be a login.
+    let (provider, name) = row
+        .name
+        .split_once(':')
+        .unwrap_or((&row.provider, "default"));
+    let mut command = match kind {
+        "oauth" => format!("portcullis models auth login --provider {provider}"),
+        "token" if provider == "anthropic" => "portcullis models auth setup-token".to_owned(),
+        "token" => format!("portcullis models auth paste-token --provider {provider} --kind token"),
+        _ => format!("portcullis models auth paste-token --provider {provider}"),
+    };
+    if name != "default" {
+        command.push_str(&format!(" --profile-name {name}"));
+    }
+    if let Some(agent) = &row.agent {
+        command.push_str(&format!(" --agent {agent}"));
+    }
+    command
 }
 
 #[cfg(test)]
@@ -126,13 +155,13 @@ mod tests {
                 row("token", State::Expired, Some(UnixMillis(NOW.0 - 7_200_000))),
                 FindingId::ModelCredentialExpired,
                 "expired 2 h ago",
-                "setup-token",
+                "setup-token --profile-name work",
             ),
             (
                 row("oauth", State::NeedsLogin, None),
                 FindingId::ModelCredentialExpired,
                 "needs a login",
-                "auth login --provider anthropic",
+                "auth login --provider anthropic --profile-name work",
             ),
             (
                 row("token", State::Ready, Some(NOW.plus(DAY / 2))),

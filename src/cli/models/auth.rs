@@ -94,22 +94,44 @@ fn is_of(entry: &Entry, provider: &str) -> bool {
     }
 }
 
+/// What storing a profile did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stored {
+    /// There was none of its name.
+    New,
+    /// One of its name has gone.
+    Replaced,
+}
+
+impl Stored {
+    fn word(self) -> &'static str {
+        match self {
+            Self::New => "stored",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
 /// Keeps a profile, in front of all others of its provider if it is the default.
-fn store(place: &Place, profile: &Profile, is_default: bool) -> Result<(), AuthError> {
+fn store(place: &Place, profile: &Profile, is_default: bool) -> Result<Stored, AuthError> {
     let provider = profile.serves();
     let order = |draft: &Draft, first: Option<&ProfileId>| -> Vec<ProfileId> {
         let sink = draft.sink();
         let order = ordered(&sink, provider, first, place.order_of(provider));
         order.iter().map(|profile| profile.id.clone()).collect()
     };
-    let is_tried = place.sink.update(|draft| {
+    let (is_tried, stored) = place.sink.update(|draft| {
+        let stored = match draft.sink().profile(&profile.id) {
+            Some(_) => Stored::Replaced,
+            None => Stored::New,
+        };
         check_free(&draft.sink(), &profile.id, profile.login.kind())?;
         draft.put_profile(profile);
         if is_default {
             let first = order(draft, Some(&profile.id));
             draft.set_order(provider, &first);
         }
-        Ok::<_, AuthError>(order(draft, None).contains(&profile.id))
+        Ok::<_, AuthError>((order(draft, None).contains(&profile.id), stored))
     })??;
     if !is_tried {
         output::complain(format_args!(
@@ -118,7 +140,7 @@ fn store(place: &Place, profile: &Profile, is_default: bool) -> Result<(), AuthE
             id = profile.id
         ));
     }
-    Ok(())
+    Ok(stored)
 }
 
 /// Whether a name is free, or its profile one that a new one is meant to replace: a key

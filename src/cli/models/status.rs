@@ -24,12 +24,15 @@ const ANSWER: Duration = Duration::from_secs(10);
 const EXIT_BAD: u8 = 1;
 /// Something ends soon.
 const EXIT_EXPIRING: u8 = 2;
+/// Of `--check`: it couldn't be looked at.
+const EXIT_UNKNOWN: u8 = 3;
 
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes of --check: 0 good, 1 expired or missing, 2 expiring soon. \
-A login that renews itself never expires; one whose provider refused to renew it has expired."
+    after_help = "Exit codes of --check: 0 good, 1 expired or missing, 2 expiring soon, 3 couldn't \
+look (a bad configuration, an unknown provider).\nA login that renews itself never expires; one \
+whose provider refused to renew it has expired."
 )]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
@@ -63,23 +66,41 @@ enum Origin {
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let unknown = |code: ExitCode| match arguments.check {
+        true => EXIT_UNKNOWN.into(),
+        false => code,
+    };
     let loaded = match load_or_complain(&arguments.config) {
         Ok(loaded) => loaded,
-        Err(code) => return code,
+        Err(code) => return unknown(code),
     };
+    if let Some(provider) = &arguments.provider
+        && !loaded.config.models.providers.contains_key(provider)
+    {
+        let known: Vec<&str> = loaded
+            .config
+            .models
+            .providers
+            .keys()
+            .map(String::as_str)
+            .collect();
+        output::complain(format_args!(
+            "portcullis: --provider: got `{}`, expected one of {}",
+            output::one_line(provider),
+            known.join(", ")
+        ));
+        return unknown(EXIT_USAGE.into());
+    }
     let (mut rows, problems, origin) = match look(&loaded, arguments) {
         Ok(found) => found,
-        Err(code) => return code,
+        Err(code) => return unknown(code),
     };
     if let Some(provider) = &arguments.provider {
-        if !loaded.config.models.providers.contains_key(provider) {
-            output::complain(format_args!(
-                "portcullis: --provider: got `{}`, expected one of the configuration\u{2019}s or a known one",
-                output::one_line(provider)
-            ));
-            return EXIT_USAGE.into();
-        }
         rows.retain(|row| row.provider == *provider);
+        // Who names one wants it.
+        if rows.is_empty() {
+            rows.push(CredentialStatus::missing(provider));
+        }
     }
     let now = UnixMillis::of(SystemTime::now());
     for problem in &problems {
@@ -134,26 +155,32 @@ fn look(loaded: &Loaded, arguments: &Arguments) -> Result<Found, ExitCode> {
                 if let Some(found) = told(&status) {
                     return Ok(found);
                 }
-                output::complain(
-                    "portcullis: the running process has no back door: asking the files",
-                );
+                complain("the running process has no back door");
             }
             Ok((status, answer)) => {
                 let message = answer["error"]["message"].as_str().unwrap_or_default();
-                output::complain(format_args!("portcullis: {message} ({status})"));
-                return Err(EXIT_FAILURE.into());
+                complain(&format!("{message} ({status})"));
             }
-            // Nothing runs there: the files say what can be said.
-            Err(AskError::Unreachable { .. } | AskError::NoPort) if arguments.address.is_none() => {
-            }
-            Err(error) => {
+            Err(error) if arguments.address.is_some() => {
                 output::complain(format_args!("portcullis: {}", chain(&error)));
                 return Err(EXIT_FAILURE.into());
             }
+            // Nothing runs there: the files say what can be said.
+            Err(AskError::Unreachable { .. } | AskError::NoPort) => {}
+            Err(AskError::NoToken(_)) => {
+                complain("the running process can't be asked without the value of `admin.token`");
+            }
+            Err(error) => complain(&chain(&error)),
         }
     }
     let (rows, problems) = broker::credentials_of_files(&loaded.config, &env::Process);
     Ok((rows, problems, Origin::Files))
+}
+
+fn complain(why: &str) {
+    output::complain(format_args!(
+        "portcullis: {why}: the files are read instead"
+    ));
 }
 
 /// The rows in the running process' status.

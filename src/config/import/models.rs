@@ -10,6 +10,9 @@ const NOT_SERVED: &str = "Without `models.listen` the back door is off: the keys
                           checked, and do nothing.";
 const NO_KEY: &str = "Its key did not come along. Put it where a reference can name it:";
 
+const OWN_ADDRESS: &str = "If this is Portcullis' own back door, take it out: the provider's own address is \
+                           known, or stood here before.";
+
 const APIS: [&str; 11] = [
     "openai-completions",
     "openai-responses",
@@ -74,7 +77,12 @@ fn import_provider(name: &str, mut provider: Object, out: &mut LeftOuts) -> Opti
     }
     if provider.has("baseUrl") {
         match provider.text("baseUrl", out) {
-            Some(url) if is_bare_url(&url) => section.set("baseUrl", url),
+            Some(url) if is_bare_url(&url) => {
+                if is_local(&url) {
+                    section.note(OWN_ADDRESS);
+                }
+                section.set("baseUrl", url);
+            }
             unusable => {
                 if unusable.is_some() {
                     out.add(&provider.at("baseUrl"), BASE_URL);
@@ -134,6 +142,12 @@ fn keys(provider: &mut Object, out: &mut LeftOuts) -> Vec<toml::Value> {
         }
     }
     kept
+}
+
+fn is_local(url: &str) -> bool {
+    ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"]
+        .iter()
+        .any(|start| url.starts_with(start))
 }
 
 fn is_bare_url(url: &str) -> bool {

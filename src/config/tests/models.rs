@@ -112,6 +112,11 @@ fn what_would_open_a_door_or_mean_nothing_is_refused() {
             "without port",
         ),
         (
+            open("[models.providers.loop]\nbaseUrl = \"http://localhost:8790/openai\"\n"),
+            "models.providers.loop",
+            "the back door's own address",
+        ),
+        (
             open("[models.providers.OpenAI]\nbaseUrl = \"https://x.example\"\n"),
             "models.providers.OpenAI",
             "(OPENAI_API_KEY) are those of `openai` too",
@@ -139,6 +144,12 @@ fn what_would_open_a_door_or_mean_nothing_is_refused() {
         assert!(messages[0].contains(words), "{messages:#?}");
         assert!(!messages[0].contains("hunter2"));
     }
+}
+
+#[test]
+fn an_order_of_nobody_is_warned_of() {
+    let text = open("[auth.order]\nantropic = [\"antropic:work\"]\n");
+    assert!(warnings(&text)[0].contains("no such provider"));
 }
 
 #[test]

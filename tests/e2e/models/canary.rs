@@ -106,7 +106,7 @@ async fn answers(sidecar: &Sidecar, provider: &Provider) -> Vec<String> {
         ),
     ] {
         provider.answers_others(reply);
-        let answer = call(sidecar, line, fields, "{\"model\":\"canary\"}").await;
+        let answer = call(sidecar, line, fields, "{\"model\":\"opus\"}").await;
         assert_eq!(answer.status, status, "{line} {fields}");
         seen.push(whole(&answer));
     }

@@ -59,6 +59,7 @@ fn row(sink: &Sink, entry: &Entry, now: UnixMillis) -> CredentialStatus {
             limits: usage.error_count,
         },
         last_used: usage.last_used,
+        is_rejected: false,
     };
     let (expires, problem) = match entry.profile().map(|profile| &profile.login) {
         Some(Login::External(login)) => match login.read() {

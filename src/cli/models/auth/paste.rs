@@ -171,12 +171,13 @@ fn store(
         login,
         email: None,
     };
-    super::store(place, &profile, storing.set_default)?;
+    let stored = super::store(place, &profile, storing.set_default)?;
     let end = expires.map_or_else(String::new, |expires| {
         format!(", expires {}", words::relative(now(), expires))
     });
     Ok(format!(
-        "stored: {} ({}{end})",
+        "{}: {} ({}{end})",
+        stored.word(),
         profile.id,
         profile.login.kind()
     ))

@@ -1,6 +1,7 @@
 //! Secrets from standard input.
 
 use super::super::super::output;
+use super::super::super::terminal::Hidden;
 use super::AuthError;
 use std::io::{self, BufRead, IsTerminal, Read};
 use zeroize::Zeroizing;
@@ -18,6 +19,7 @@ pub(super) fn read(prompt: &str) -> Result<Zeroizing<String>, AuthError> {
     let mut bounded = stdin.take(MAX_BYTES + 1);
     let read = if is_terminal {
         output::complain(prompt);
+        let _hidden = Hidden::new();
         bounded.read_line(&mut text)
     } else {
         bounded.read_to_string(&mut text)
