@@ -1,7 +1,7 @@
 //! What leaves by the back door, and what comes back.
 
 use super::provider::{Provider, Reply, answer};
-use super::{anthropic, ask, back_door, call, refusal, request, section, send, start};
+use super::{anthropic, ask, back_door, call, credentials, refusal, request, section, send, start};
 use crate::client::Connection;
 use crate::recorder::Recorder;
 
@@ -85,6 +85,41 @@ async fn an_answer_comes_as_it_is_but_for_what_leads_past_portcullis() {
             assert!(answer.values(gone).is_empty(), "{}", answer.head);
         }
     }
+}
+
+#[tokio::test]
+async fn every_answer_counts_by_its_status() {
+    let provider = Provider::spawn().await;
+    let sidecar = anthropic(&provider, &["key"]);
+    for status in [200, 302, 400, 401, 402, 403, 404, 422, 500, 529] {
+        provider.answers_others(Reply::status(status, "{\"a\":1}"));
+        assert_eq!(ask(&sidecar).await.status, status);
+    }
+    for (outcome, count) in [
+        ("ok", 2.0),
+        ("client_error", 6.0),
+        ("upstream_error", 2.0),
+        ("client_gone", 0.0),
+    ] {
+        let name = format!(
+            "portcullis_model_requests_total{{outcome=\"{outcome}\",provider=\"anthropic\"}}"
+        );
+        let counted = sidecar.metric(&name).await.unwrap_or_default();
+        assert_eq!(counted, count, "{outcome}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_refused_is_told_of_until_it_is_taken() {
+    let provider = Provider::spawn().await;
+    let sidecar = anthropic(&provider, &["key"]);
+    let state = async || credentials(&sidecar).await[0]["state"].clone();
+    provider.answers_others(Reply::status(401, "{}"));
+    assert_eq!(ask(&sidecar).await.status, 401);
+    assert_eq!(state().await, "rejected");
+    provider.answers_others(Reply::status(200, "{}"));
+    assert_eq!(ask(&sidecar).await.status, 200);
+    assert_eq!(state().await, "ready");
 }
 
 #[tokio::test]
