@@ -202,7 +202,10 @@ impl Broker {
 
 /// Tells of a credential that is of no use from the start.
 fn warn_of(row: &CredentialStatus) {
-    if !matches!(row.state, State::Ready | State::CoolingDown) {
+    if !matches!(
+        row.state,
+        State::Ready | State::CoolingDown | State::LeftOut
+    ) {
         tracing::warn!(
             model.provider = row.provider,
             model.credential = row.name,

@@ -2,7 +2,7 @@
 //! for that.
 
 use super::events::Events;
-use super::keeper::{CredentialKey, Keeper, now};
+use super::keeper::{CredentialKey, Keeper, Mark, now};
 use super::rate_limit::judge_event;
 use super::record::Record;
 use super::usage::has_content;
@@ -44,10 +44,13 @@ pub(super) struct Passing {
     pub(super) watch: Watch,
 }
 
-/// What a late limit is noted at.
+/// What comes of the credential is noted at.
 pub(super) struct Watch {
     pub(super) keeper: Arc<Keeper>,
     pub(super) key: CredentialKey,
+    pub(super) mark: Mark,
+    /// It was.
+    pub(super) is_limited: bool,
 }
 
 /// How an answer is read.
@@ -75,7 +78,7 @@ impl Passing {
 
     fn look(&mut self, piece: &Bytes) {
         self.record.bytes_out += piece.len() as u64;
-        let (record, watch, dialect) = (&mut self.record, &self.watch, self.dialect);
+        let (record, watch, dialect) = (&mut self.record, &mut self.watch, self.dialect);
         match &mut self.reading {
             Reading::Events(events) => events.feed(piece, |data| {
                 if has_content(dialect, data) {
@@ -86,7 +89,10 @@ impl Passing {
                 let may_be = memchr::memmem::find(data, b"\"error\"").is_some()
                     || memchr::memmem::find(data, b"response.failed").is_some();
                 if may_be && let Some(limited) = judge_event(data) {
-                    watch.keeper.limited(&watch.key, limited, now());
+                    watch.is_limited = true;
+                    watch
+                        .keeper
+                        .limited(&watch.key, &watch.mark, limited, now());
                 }
             }),
             Reading::Json(pieces, length) => {
@@ -111,7 +117,15 @@ impl Passing {
         self.reading = Reading::Nothing;
         self.record.outcome = match self.record.status {
             _ if !is_whole => ModelOutcome::UpstreamError,
-            Some(200..=399) => ModelOutcome::Ok,
+            Some(200..=399) => {
+                if !self.watch.is_limited {
+                    let Watch {
+                        keeper, key, mark, ..
+                    } = &self.watch;
+                    keeper.succeeded(key, mark, now());
+                }
+                ModelOutcome::Ok
+            }
             Some(429) => ModelOutcome::RateLimited,
             Some(400..=499) => ModelOutcome::ClientError,
             _ => ModelOutcome::UpstreamError,
@@ -153,6 +167,11 @@ impl Body for AnswerBody {
             Some(Err(error)) => {
                 passing.finish(false);
                 Poll::Ready(Some(Err(error.into())))
+            }
+            // They are not passed on, and nothing comes after them.
+            Some(Ok(frame)) if frame.is_trailers() => {
+                passing.finish(true);
+                Poll::Ready(None)
             }
             Some(Ok(frame)) => {
                 if let Some(piece) = frame.data_ref().cloned() {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::response::Parts;
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -31,6 +31,8 @@ pub(super) struct Answered {
     pub(super) body: Incoming,
     /// Why there is no rest.
     pub(super) broken: Option<BoxError>,
+    /// All of the body is in `ahead`.
+    is_whole: bool,
 }
 
 impl Answered {
@@ -40,6 +42,7 @@ impl Answered {
             ahead: VecDeque::new(),
             body,
             broken: None,
+            is_whole: false,
         }
     }
 
@@ -74,19 +77,22 @@ impl Answered {
         }
     }
 
-    pub(super) fn into_saved(self) -> SavedAnswer {
-        SavedAnswer {
+    /// The answer, to be given again, where all of it has been read.
+    pub(super) fn into_saved(self) -> Option<SavedAnswer> {
+        // A stream that began with an error has nothing more to say.
+        let is_error_event = self.is_events();
+        (self.is_whole || is_error_event).then(|| SavedAnswer {
             status: self.head.status,
             body: self.read(),
             headers: self.head.headers,
-        }
+        })
     }
 
     /// Reads the body, as far as it is of a sane size and comes in time.
     pub(super) async fn read_error(&mut self) {
         let deadline = Instant::now() + ERROR_BODY;
         let mut length = 0;
-        while length < MAX_ERROR_BYTES && !self.body.is_end_stream() {
+        while length < MAX_ERROR_BYTES {
             match timeout_at(deadline, self.body.frame()).await {
                 Ok(Some(Ok(frame))) => {
                     let Ok(piece) = frame.into_data() else {
@@ -100,7 +106,11 @@ impl Answered {
                     self.broken = Some(error.into());
                     return;
                 }
-                Ok(None) | Err(_) => return,
+                Ok(None) => {
+                    self.is_whole = true;
+                    return;
+                }
+                Err(_) => return,
             }
         }
     }

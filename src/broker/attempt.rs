@@ -54,7 +54,7 @@ impl Call {
                 record.attempts += 1;
                 record.credential = Some(candidate.name.clone());
             }
-            self.keeper.used(&candidate.key, now());
+            self.keeper.used(&candidate.key, &candidate.mark, now());
             let answered = self.send(&candidate).await.map_err(|it| (it, None))?;
             let status = answered.head.status;
             if status == StatusCode::UNAUTHORIZED && self.body.can_be_sent_again() {
@@ -96,13 +96,14 @@ impl Call {
             if !self.body.can_be_sent_again() {
                 return Ok(self.pass(answered, &candidate, record));
             }
-            let saved = answered.into_saved();
-            if status != StatusCode::OK {
+            refusal = answered.into_saved();
+            if let Some(saved) = &refusal
+                && status != StatusCode::OK
+            {
                 let agent = self.agent.as_deref();
-                self.keeper
-                    .refused(agent, &self.provider.name, saved.clone());
+                let provider = &self.provider.name;
+                self.keeper.refused(agent, provider, saved.clone());
             }
-            refusal = Some(saved);
             next = candidates.next().await;
         }
         self.exhausted(&candidates, refusal, record)
@@ -189,7 +190,9 @@ impl Call {
     }
 
     fn rotate(&self, candidate: &Candidate, limited: Limited) {
-        let wait = self.keeper.limited(&candidate.key, limited, now());
+        let wait = self
+            .keeper
+            .limited(&candidate.key, &candidate.mark, limited, now());
         let reason = limited.limit.as_str();
         let provider = self.provider.name.as_str();
         self.keeper.metrics.models().rotation(provider, reason);
@@ -205,7 +208,7 @@ impl Call {
 
     /// Tells of a credential that its provider doesn't take, once.
     fn reject(&self, candidate: &Candidate) {
-        if self.keeper.rejected(&candidate.key) {
+        if self.keeper.rejected(&candidate.key, &candidate.mark) {
             tracing::warn!(
                 request.id = self.request_id.as_str(),
                 model.provider = self.provider.name,
@@ -216,7 +219,6 @@ impl Call {
     }
 
     fn worked(&self, candidate: &Candidate) {
-        self.keeper.succeeded(&candidate.key, now());
         if let (Some(folder), Some(id)) = (&candidate.key.folder, &candidate.profile) {
             self.keeper.was_good(folder, &self.provider.name, id);
         }
@@ -241,6 +243,7 @@ impl Call {
             ahead,
             body,
             broken,
+            ..
         } = answered;
         let mut record = record.take().expect("an answer is passed on once");
         record.status = Some(head.status.as_u16());
@@ -251,6 +254,8 @@ impl Call {
         let watch = Watch {
             keeper: self.keeper.clone(),
             key: candidate.key.clone(),
+            mark: candidate.mark.clone(),
+            is_limited: false,
         };
         let passing = Passing {
             ahead,

@@ -1,6 +1,6 @@
 //! A credential as it goes out: which headers, and what they look like.
 
-use super::keeper::CredentialKey;
+use super::keeper::{CredentialKey, Mark};
 use super::outgoing::BETA;
 use crate::credentials::provider::{ACCOUNT_HEADER, ANTHROPIC_LOGIN};
 use crate::credentials::{Dialect, ProfileId};
@@ -16,6 +16,8 @@ const ANTHROPIC_LOGIN_BETA: HeaderValue = HeaderValue::from_static("oauth-2025-0
 pub(super) struct Candidate {
     /// What its state is kept by.
     pub(super) key: CredentialKey,
+    /// What its secret is known by.
+    pub(super) mark: Mark,
     /// Its name in the log: a profile's, or a key's fingerprint.
     pub(super) name: String,
     /// Its headers.

@@ -2,13 +2,14 @@
 
 use super::caller::Caller;
 use super::candidate::{Candidate, api_key, bearer, is_login_token};
-use super::keeper::{CredentialKey, Keeper, now};
+use super::keeper::{CredentialKey, Keeper, Mark, now};
 use super::problem::Problem;
 use super::profiles::{Loaded, Profiles};
 use super::refresher::{Refreshed, refreshed};
 use crate::config::SharedKeys;
-use crate::credentials::order::ordered;
-use crate::credentials::{Login, OAuthTokens, Profile, ProfileId};
+use crate::credentials::order::{ordered, serves};
+use crate::credentials::status::Fare;
+use crate::credentials::{Login, OAuthTokens, Profile, ProfileId, fingerprint};
 use crate::secrets::SecretValue;
 use crate::snapshot::{BackDoor, Provider};
 use http::{HeaderName, HeaderValue};
@@ -26,7 +27,11 @@ pub(super) struct Candidates {
     agent: Option<String>,
     folder: Option<PathBuf>,
     untried: VecDeque<Choice>,
-    all: Vec<CredentialKey>,
+    all: Vec<(CredentialKey, Mark)>,
+    /// One of them was cooling down when it was its turn.
+    was_cooling: bool,
+    /// Profiles that an order leaves out.
+    left_out: usize,
     /// Why some could not be used.
     unusable: Vec<String>,
 }
@@ -70,18 +75,26 @@ impl Candidates {
                 provider: provider.name.clone(),
             });
         }
+        let serving = sink.map_or(0, |sink| {
+            let profiles = sink.profiles.iter().filter_map(|entry| entry.profile());
+            profiles.filter(|it| serves(it, &provider.name)).count()
+        });
+        let left_out = serving - profiles.len();
         let mut all = Vec::new();
         let mut untried = VecDeque::new();
         for profile in profiles {
-            all.push(CredentialKey {
+            let key = CredentialKey {
                 folder: folder.clone(),
                 name: profile.id.to_string(),
-            });
+            };
+            let mark = loaded.as_ref().map(|loaded| loaded.mark_of(profile));
+            all.push((key, mark.unwrap_or_default()));
             untried.push_back(Choice::Profile(profile.id.clone()));
         }
         if takes_keys {
             for (index, key) in provider.keys.iter().enumerate() {
-                all.push(CredentialKey::of_pool(door, &provider.name, key));
+                let mark = Mark::of_fingerprint(&key.key.fingerprint);
+                all.push((CredentialKey::of_pool(door, &provider.name, key), mark));
                 untried.push_back(Choice::Key(index));
             }
         }
@@ -94,6 +107,8 @@ impl Candidates {
             folder,
             untried,
             all,
+            was_cooling: false,
+            left_out,
             unusable: Vec::new(),
         })
     }
@@ -107,8 +122,7 @@ impl Candidates {
             };
             match candidate {
                 Ok(Some(candidate)) => return Some(candidate),
-                // It cools down.
-                Ok(None) => {}
+                Ok(None) => self.was_cooling = true,
                 Err(why) => self.unusable.push(why),
             }
         }
@@ -118,26 +132,43 @@ impl Candidates {
     /// Whether there may be another.
     pub(super) fn has_more(&self) -> bool {
         let now = now();
-        let is_cooling = |key: CredentialKey| self.keeper.fare(&key).cooldown.left(now).is_some();
         self.untried.iter().any(|choice| {
-            !is_cooling(match choice {
+            let key = match choice {
                 Choice::Profile(id) => self.profile_key(id),
                 Choice::Key(index) => self.pool_key(*index),
-            })
+            };
+            self.fare(&key).cooldown.left(now).is_none()
         })
     }
 
     /// How long until the first of all that cool down may be used again.
     pub(super) fn soonest(&self) -> Option<Duration> {
         let now = now();
-        let left = |key| self.keeper.fare(key).cooldown.left(now);
-        self.all.iter().filter_map(left).min()
+        let left = |(key, mark): &(_, _)| self.keeper.fare(key, mark).cooldown.left(now);
+        let soonest = self.all.iter().filter_map(left).min();
+        // A pause may have ended since it was that one's turn.
+        soonest.or(self.was_cooling.then_some(Duration::ZERO))
+    }
+
+    fn fare(&self, key: &CredentialKey) -> Fare {
+        let known = self.all.iter().find(|(known, _)| known == key);
+        known.map_or_else(Fare::default, |(key, mark)| self.keeper.fare(key, mark))
+    }
+
+    fn mark(&self, key: &CredentialKey) -> Mark {
+        let known = self.all.iter().find(|(known, _)| known == key);
+        known.map(|(_, mark)| mark.clone()).unwrap_or_default()
     }
 
     /// Why there is none that can be used.
     pub(super) fn why_none(&self) -> String {
         if !self.unusable.is_empty() {
             return self.unusable.join("; ");
+        }
+        if self.left_out > 0 {
+            return "it has profiles, and its order (`auth.order`, `portcullis models auth order`) \
+                    leaves them out"
+                .to_owned();
         }
         if let Some(agent) = &self.agent {
             return format!(
@@ -165,6 +196,16 @@ impl Candidates {
         let (Some(id), Some(unfit)) = (&candidate.profile, candidate.access.clone()) else {
             return Renewal::NotNow;
         };
+        let loaded = self.loaded();
+        let tokens = match loaded.profile(id).map(|profile| &profile.login) {
+            Some(Login::OAuth(tokens)) => tokens,
+            _ => return Renewal::NotNow,
+        };
+        let is_over = tokens.needs_login.is_some() || tokens.refresh.is_none();
+        if tokens.access == unfit && is_over {
+            self.unusable.push(needs_login(id));
+            return Renewal::NeedsLogin;
+        }
         match self.refresh(id, Some(unfit)).await {
             Refreshed::Profile(profile) => match self.ready(&profile) {
                 Ok(candidate) => Renewal::Ready(Box::new(candidate)),
@@ -211,7 +252,7 @@ impl Candidates {
     fn key(&self, index: usize) -> Result<Option<Candidate>, String> {
         let key = self.pool_key(index);
         let ready = &self.provider.keys[index];
-        if self.keeper.fare(&key).cooldown.left(now()).is_some() {
+        if self.fare(&key).cooldown.left(now()).is_some() {
             return Ok(None);
         }
         let headers = match is_login_token(&self.provider, &ready.key.value) {
@@ -219,6 +260,7 @@ impl Candidates {
             false => vec![(self.provider.header.clone(), ready.value.clone())],
         };
         Ok(Some(Candidate {
+            mark: Mark::of_fingerprint(&ready.key.fingerprint),
             key,
             name: format!("#{}", ready.key.fingerprint),
             headers,
@@ -229,7 +271,7 @@ impl Candidates {
 
     async fn profile(&self, id: &ProfileId) -> Result<Option<Candidate>, String> {
         let key = self.profile_key(id);
-        if self.keeper.fare(&key).cooldown.left(now()).is_some() {
+        if self.fare(&key).cooldown.left(now()).is_some() {
             return Ok(None);
         }
         let loaded = self.loaded();
@@ -307,8 +349,14 @@ impl Candidates {
         headers: Vec<(HeaderName, HeaderValue)>,
         access: Option<SecretValue>,
     ) -> Candidate {
+        let key = self.profile_key(id);
+        let mut mark = self.mark(&key);
+        if let Some(access) = &access {
+            mark.refusals = fingerprint(access);
+        }
         Candidate {
-            key: self.profile_key(id),
+            key,
+            mark,
             name: id.to_string(),
             headers,
             profile: Some(id.clone()),

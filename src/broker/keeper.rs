@@ -1,12 +1,12 @@
 //! What outlives a reload: how each credential fares, the profiles, and the refreshes
 //! under way.
 
-use super::profiles::{Extent, Profiles};
+use super::profiles::{Extent, Loaded, Profiles};
 use super::rate_limit::Limited;
 use super::refresher::Refresher;
 use crate::credentials::status::Fare;
-use crate::credentials::{Cooldown, ProfileId, UnixMillis, Usage};
-use crate::secrets::Environment;
+use crate::credentials::{Cooldown, ProfileId, UnixMillis, Usage, fingerprint};
+use crate::secrets::{Environment, SecretValue};
 use crate::snapshot::{BackDoor, ReadyKey};
 use crate::telemetry::metrics::Metrics;
 use bytes::Bytes;
@@ -30,6 +30,29 @@ pub(super) struct CredentialKey {
     pub(super) folder: Option<PathBuf>,
     /// A profile's id, or `provider#fingerprint`.
     pub(super) name: String,
+}
+
+/// What a credential's secret is known by: what was learnt of one says nothing of the
+/// next that has its name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// Whose limits they are.
+    pub(super) limits: String,
+    /// Whose refusals they are.
+    pub(super) refusals: String,
+}
+
+impl Mark {
+    pub(super) fn of_secret(secret: &SecretValue) -> Self {
+        Self::of_fingerprint(&fingerprint(secret))
+    }
+
+    pub(super) fn of_fingerprint(fingerprint: &str) -> Self {
+        Self {
+            limits: fingerprint.to_owned(),
+            refusals: fingerprint.to_owned(),
+        }
+    }
 }
 
 impl CredentialKey {
@@ -65,9 +88,10 @@ pub(super) struct Keeper {
     pub(super) shown: Mutex<BTreeSet<(String, &'static str)>>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Kept {
     fare: Fare,
+    mark: Mark,
     is_saved: bool,
     saved_use: Option<UnixMillis>,
 }
@@ -88,39 +112,61 @@ impl Keeper {
     }
 
     /// How a credential fares.
-    pub(super) fn fare(&self, key: &CredentialKey) -> Fare {
-        let fares = lock(&self.fares);
-        fares.get(key).map(|kept| kept.fare).unwrap_or_default()
+    pub(super) fn fare(&self, key: &CredentialKey, mark: &Mark) -> Fare {
+        let mut fares = lock(&self.fares);
+        fares.get_mut(key).map_or_else(Fare::default, |kept| {
+            kept.is_of(mark);
+            kept.fare
+        })
     }
 
     /// A request carries it.
-    pub(super) fn used(&self, key: &CredentialKey, now: UnixMillis) {
-        lock(&self.fares)
-            .entry(key.clone())
-            .or_default()
-            .fare
-            .last_used = Some(now);
+    pub(super) fn used(&self, key: &CredentialKey, mark: &Mark, now: UnixMillis) {
+        self.change(key, mark, |fare| fare.last_used = Some(now));
     }
 
     /// It hit a limit. Returns how long it is left alone.
     pub(super) fn limited(
         &self,
         key: &CredentialKey,
+        mark: &Mark,
         limited: Limited,
         now: UnixMillis,
     ) -> Duration {
-        let mut fares = lock(&self.fares);
-        let kept = fares.entry(key.clone()).or_default();
-        kept.fare.cooldown.limited(limited.wait, now);
-        kept.is_saved = false;
-        kept.fare.cooldown.left(now).unwrap_or_default()
+        self.change(key, mark, |fare| {
+            fare.cooldown.limited(limited.wait, now);
+            fare.cooldown.left(now).unwrap_or_default()
+        })
     }
 
     /// Its provider answered 401 to it. Returns whether that is news.
-    pub(super) fn rejected(&self, key: &CredentialKey) -> bool {
+    pub(super) fn rejected(&self, key: &CredentialKey, mark: &Mark) -> bool {
+        self.change(key, mark, |fare| {
+            !std::mem::replace(&mut fare.is_rejected, true)
+        })
+    }
+
+    /// It answered well.
+    pub(super) fn succeeded(&self, key: &CredentialKey, mark: &Mark, now: UnixMillis) {
+        self.change(key, mark, |fare| {
+            fare.is_rejected = false;
+            fare.cooldown.succeeded(now);
+        });
+    }
+
+    fn change<T>(
+        &self,
+        key: &CredentialKey,
+        mark: &Mark,
+        change: impl FnOnce(&mut Fare) -> T,
+    ) -> T {
         let mut fares = lock(&self.fares);
-        let fare = &mut fares.entry(key.clone()).or_default().fare;
-        !std::mem::replace(&mut fare.is_rejected, true)
+        let kept = fares.entry(key.clone()).or_default();
+        kept.is_of(mark);
+        let before = kept.fare.cooldown;
+        let outcome = change(&mut kept.fare);
+        kept.is_saved &= before == kept.fare.cooldown;
+        outcome
     }
 
     /// A profile answered well.
@@ -133,18 +179,6 @@ impl Keeper {
             true => good.remove(&key),
             false => good.insert(key, id.clone()),
         };
-    }
-
-    /// It answered well.
-    pub(super) fn succeeded(&self, key: &CredentialKey, now: UnixMillis) {
-        let mut fares = lock(&self.fares);
-        let Some(kept) = fares.get_mut(key) else {
-            return;
-        };
-        kept.fare.is_rejected = false;
-        let before = kept.fare.cooldown;
-        kept.fare.cooldown.succeeded(now);
-        kept.is_saved &= before == kept.fare.cooldown;
     }
 
     /// Keeps a provider's last no, for callers who come while nothing may be tried.
@@ -167,7 +201,7 @@ impl Keeper {
         }
         let store = Arc::new(Profiles::new(folder.to_owned()));
         store.look(&door.secret_providers, self.environment, Extent::Due);
-        self.remember(folder, &store.loaded().sink.usage);
+        self.remember(folder, &store.loaded());
         lock(&self.stores)
             .entry(folder.to_owned())
             .or_insert(store)
@@ -198,9 +232,17 @@ impl Keeper {
     }
 
     /// How credentials fared before this process began.
-    fn remember(&self, folder: &Path, usage: &BTreeMap<String, Usage>) {
+    fn remember(&self, folder: &Path, loaded: &Loaded) {
         let mut fares = lock(&self.fares);
-        for (name, usage) in usage {
+        for (name, usage) in &loaded.sink.usage {
+            let mark = match name.split_once('#') {
+                Some((_, fingerprint)) => Mark::of_fingerprint(fingerprint),
+                None => {
+                    let id = ProfileId::parse(name).ok();
+                    let profile = id.as_ref().and_then(|id| loaded.profile(id));
+                    profile.map(|it| loaded.mark_of(it)).unwrap_or_default()
+                }
+            };
             let key = CredentialKey {
                 folder: Some(folder.to_owned()),
                 name: name.clone(),
@@ -214,6 +256,7 @@ impl Keeper {
                     last_used: usage.last_used,
                     is_rejected: false,
                 },
+                mark,
                 is_saved: true,
                 saved_use: usage.last_used,
             });
@@ -243,8 +286,15 @@ impl Keeper {
             };
             let good = good.remove(&folder).unwrap_or_default();
             let written = store.sink.update(|draft| {
+                let sink = draft.sink();
+                // Of a profile that has gone meanwhile nothing comes back.
+                let is_there = |name: &str| {
+                    name.contains('#') || sink.profiles.iter().any(|entry| entry.id() == name)
+                };
+                let mut usage = usage.clone();
+                usage.retain(|name, _| is_there(name));
                 draft.set_usage(&usage);
-                for (provider, id) in &good {
+                for (provider, id) in good.iter().filter(|(_, id)| is_there(id.as_str())) {
                     draft.set_last_good(provider, id);
                 }
             });
@@ -302,6 +352,22 @@ impl Keeper {
             if key.folder.as_deref() == Some(folder) && names.contains(&key.name) {
                 kept.is_saved = false;
             }
+        }
+    }
+}
+
+impl Kept {
+    /// Forgets what was learnt of another secret of this name.
+    fn is_of(&mut self, mark: &Mark) {
+        if self.mark.limits != mark.limits {
+            self.fare.cooldown = Cooldown::default();
+            self.is_saved = false;
+        }
+        if self.mark.refusals != mark.refusals {
+            self.fare.is_rejected = false;
+        }
+        if self.mark != *mark {
+            self.mark = mark.clone();
         }
     }
 }

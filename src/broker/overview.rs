@@ -1,12 +1,12 @@
 //! What can be told of all credentials at once: rows, gauges, problems.
 
-use super::keeper::{CredentialKey, Keeper, lock, now};
+use super::keeper::{CredentialKey, Keeper, Mark, lock, now};
 use super::profiles::Extent;
 use super::rate_limit::Limit;
 use crate::config::Config;
 use crate::credentials::order::{ordered, serves};
-use crate::credentials::status::{CredentialStatus, State};
-use crate::credentials::{Profile, Sink, UnixMillis};
+use crate::credentials::status::{CredentialStatus, Facts, Renewable, State};
+use crate::credentials::{OAuthSettings, Profile, Sink, UnixMillis};
 use crate::secrets::Environment;
 use crate::snapshot::{BackDoor, BuildError, inspect_back_door};
 use crate::telemetry::metrics::Metrics;
@@ -51,7 +51,9 @@ impl Keeper {
         let mut rows = Vec::new();
         for provider in door.providers.values() {
             for ready in &provider.keys {
-                let fare = self.fare(&CredentialKey::of_pool(door, &provider.name, ready));
+                let key = CredentialKey::of_pool(door, &provider.name, ready);
+                let mark = Mark::of_fingerprint(&ready.key.fingerprint);
+                let fare = self.fare(&key, &mark);
                 rows.push(CredentialStatus::of_key(
                     &provider.name,
                     &ready.key,
@@ -70,10 +72,22 @@ impl Keeper {
                     folder: Some(folder.to_owned()),
                     name: entry.id().to_owned(),
                 };
+                let mark = entry.profile().map(|it| loaded.mark_of(it));
                 let (expires, problem) = loaded.facts_of(entry);
-                let fare = self.fare(&key);
-                let mut row = CredentialStatus::of_entry(entry, expires, problem, fare, now);
+                let facts = Facts {
+                    expires,
+                    problem,
+                    fare: self.fare(&key, &mark.unwrap_or_default()),
+                    renewable: match entry.profile().and_then(|it| login_of(door, it)) {
+                        Some(_) => Renewable::Here,
+                        None => Renewable::Nowhere,
+                    },
+                };
+                let mut row = CredentialStatus::of_entry(entry, facts, now);
                 row.agent = agent.map(str::to_owned);
+                if let Some(code) = loaded.stale(entry) {
+                    row.detail = Some(format!("served from before: {code}"));
+                }
                 if let Some(profile) = entry.profile()
                     && !is_tried(&loaded.sink, profile, door)
                 {
@@ -83,7 +97,11 @@ impl Keeper {
             }
         }
         for provider in door.providers.values().filter(|it| it.is_configured) {
-            if !rows.iter().any(|row| row.provider == provider.name) {
+            let has_one = rows.iter().any(|row| {
+                let is_none = matches!(row.state, State::LeftOut | State::Unusable);
+                row.provider == provider.name && !is_none
+            });
+            if !has_one {
                 rows.push(CredentialStatus::missing(&provider.name));
             }
         }
@@ -129,6 +147,11 @@ impl Keeper {
         }
         shown.extend(counts.into_keys());
     }
+}
+
+/// What renews a profile, where something does.
+fn login_of<'a>(door: &'a BackDoor, profile: &Profile) -> Option<&'a OAuthSettings> {
+    door.providers.get(profile.serves())?.login.as_ref()
 }
 
 /// Whether a profile is in the order of its provider.

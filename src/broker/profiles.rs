@@ -1,9 +1,13 @@
 //! The profiles of one sink as this process has them: read when the file changes, with
 //! the values of what they refer to. What was good stays until something better is had.
 
-use super::keeper::lock;
-use crate::credentials::{Entry, Held, Login, Profile, ProfileId, Sink, TokenSink, UnixMillis};
-use crate::secrets::{Environment, Providers, SecretError, SecretRef, SecretSource, SecretValue};
+use super::keeper::{Mark, lock};
+use crate::credentials::{
+    Entry, Held, Login, Profile, ProfileId, Sink, TokenSink, UnixMillis, fingerprint,
+};
+use crate::secrets::{
+    Environment, Providers, Resolved, SecretError, SecretRef, SecretSource, SecretValue,
+};
 use crate::telemetry::with_causes;
 use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,19 +27,27 @@ pub(super) struct Profiles {
     /// Where they are kept.
     pub(super) sink: TokenSink,
     loaded: ArcSwap<Loaded>,
-    /// What is known of the file and the references; held while they are read, so that
-    /// what was read later also counts later.
+    /// What is known of the file and the references.
     known: Mutex<Known>,
+    /// Held while references are resolved, which may take commands their time.
+    resolving: Mutex<()>,
 }
 
 /// What a sink held, and what its references led to.
 #[derive(Default)]
 pub(super) struct Loaded {
     /// The sink.
-    pub(super) sink: Sink,
+    pub(super) sink: Arc<Sink>,
     /// Why it can't be read now; what was read before is used on.
     pub(super) problem: Option<String>,
-    values: BTreeMap<SecretRef, Result<SecretValue, &'static str>>,
+    values: BTreeMap<SecretRef, Value>,
+}
+
+/// What a reference leads to.
+struct Value {
+    value: Option<SecretValue>,
+    /// Why there is none, or not the newest: a code.
+    problem: Option<&'static str>,
 }
 
 /// How much is read.
@@ -51,6 +63,7 @@ pub(super) enum Extent {
 struct Known {
     stamp: Option<Stamp>,
     is_read: bool,
+    sink: Arc<Sink>,
     /// Why the sink can't be read now.
     problem: Option<String>,
     references: BTreeMap<SecretRef, Reference>,
@@ -79,6 +92,7 @@ impl Profiles {
             sink: TokenSink::new(folder),
             loaded: ArcSwap::default(),
             known: Mutex::default(),
+            resolving: Mutex::default(),
         }
     }
 
@@ -90,40 +104,42 @@ impl Profiles {
     /// Reads the sink where it has changed, and resolves what it refers to where that is
     /// due. Waits for both.
     pub(super) fn look(&self, providers: &Providers, environment: Environment<'_>, extent: Extent) {
-        let mut known = lock(&self.known);
-        let has_new = self.read(&mut known, extent);
-        let sink = self.loaded().sink.clone();
-        let has_resolved = known.resolve(&references(&sink), providers, environment, extent);
-        if has_new || has_resolved {
-            self.publish(&known);
+        // One at a time, so that what was asked for later also counts later. The sink
+        // itself may be read meanwhile.
+        let _resolving = lock(&self.resolving);
+        let due = {
+            let mut known = lock(&self.known);
+            self.read(&mut known, extent);
+            known.due(extent)
+        };
+        if due.is_empty() {
+            return;
         }
+        let resolved = providers.resolve(&due, environment);
+        let mut known = lock(&self.known);
+        known.take(resolved);
+        self.publish(&known);
     }
 
     /// Reads the sink alone: a token is there that somebody waits for.
     pub(super) fn reread(&self) {
-        let mut known = lock(&self.known);
-        if self.read(&mut known, Extent::Due) {
-            self.publish(&known);
-        }
+        self.read(&mut lock(&self.known), Extent::Due);
     }
 
-    /// Whether there is something new to publish.
-    fn read(&self, known: &mut Known, extent: Extent) -> bool {
+    fn read(&self, known: &mut Known, extent: Extent) {
         // Looked at before it is read: what changes in between is seen as changed.
         let stamp = Stamp::of(&self.sink.path());
         if known.is_read && stamp == known.stamp && extent == Extent::Due {
-            return false;
+            return;
         }
         known.stamp = stamp;
         known.is_read = true;
         match self.sink.read() {
             Ok(sink) => {
-                known.problem = None;
-                let loaded = Loaded {
-                    sink,
-                    ..Loaded::default()
-                };
-                self.loaded.store(Arc::new(loaded));
+                if known.problem.take().is_some() {
+                    tracing::info!("the token sink can be read again");
+                }
+                known.sink = Arc::new(sink);
             }
             Err(error) => {
                 let problem = with_causes(&error);
@@ -134,46 +150,42 @@ impl Profiles {
                 known.problem = Some(problem);
             }
         }
-        true
+        self.publish(known);
     }
 
+    /// Puts what is known where requests find it: always the sink with all values.
     fn publish(&self, known: &Known) {
         let values = known.references.iter().map(|(reference, state)| {
-            let value = match (&state.value, state.problem) {
-                (Some(value), _) => Ok(value.clone()),
-                (None, problem) => Err(problem.unwrap_or("not resolved yet")),
+            let value = Value {
+                value: state.value.clone(),
+                problem: state.problem,
             };
             (reference.clone(), value)
         });
-        let loaded = Loaded {
-            sink: self.loaded().sink.clone(),
+        self.loaded.store(Arc::new(Loaded {
+            sink: known.sink.clone(),
             problem: known.problem.clone(),
             values: values.collect(),
-        };
-        self.loaded.store(Arc::new(loaded));
+        }));
     }
 }
 
 impl Known {
-    /// Asks for what is new, due, or all of `wanted`. Returns whether anything came of it.
-    fn resolve(
-        &mut self,
-        wanted: &BTreeSet<SecretRef>,
-        providers: &Providers,
-        environment: Environment<'_>,
-        extent: Extent,
-    ) -> bool {
+    /// The references that are new, due, or all of them.
+    fn due(&mut self, extent: Extent) -> BTreeSet<SecretRef> {
+        let wanted = references(&self.sink);
         self.references.retain(|known, _| wanted.contains(known));
         let now = Instant::now();
-        let is_due = |reference: &&SecretRef| match self.references.get(*reference) {
+        let is_due = |reference: &SecretRef| match self.references.get(reference) {
             None => true,
             Some(known) => extent == Extent::All || known.due.is_some_and(|due| due <= now),
         };
-        let due: BTreeSet<SecretRef> = wanted.iter().filter(is_due).cloned().collect();
-        if due.is_empty() {
-            return false;
-        }
-        for (reference, value) in providers.resolve(&due, environment) {
+        wanted.into_iter().filter(is_due).collect()
+    }
+
+    fn take(&mut self, resolved: Resolved) {
+        let now = Instant::now();
+        for (reference, value) in resolved {
             let known = self.references.remove(&reference);
             let known = known.unwrap_or(Reference {
                 value: None,
@@ -184,7 +196,6 @@ impl Known {
             let state = known.renewed(value, reference.id.source(), now);
             self.references.insert(reference, state);
         }
-        true
     }
 }
 
@@ -225,12 +236,27 @@ impl Reference {
 impl Loaded {
     /// The value of a key or token, or the code of why there is none.
     pub(super) fn value(&self, held: &Held) -> Result<SecretValue, &'static str> {
-        match held {
-            Held::Value(value) => Ok(value.clone()),
-            Held::Ref(reference) => match self.values.get(reference) {
-                Some(value) => value.clone(),
-                None => Err("not resolved yet"),
-            },
+        let reference = match held {
+            Held::Value(value) => return Ok(value.clone()),
+            Held::Ref(reference) => reference,
+        };
+        let known = self.values.get(reference).ok_or("not resolved yet")?;
+        let problem = known.problem.unwrap_or("not resolved yet");
+        known.value.clone().ok_or(problem)
+    }
+
+    /// Why the value of a key or token may be an old one: a code.
+    pub(super) fn stale(&self, entry: &Entry) -> Option<&'static str> {
+        match &entry.profile()?.login {
+            Login::ApiKey(Held::Ref(reference))
+            | Login::Token {
+                token: Held::Ref(reference),
+                ..
+            } => {
+                let known = self.values.get(reference)?;
+                known.problem.filter(|_| known.value.is_some())
+            }
+            _ => None,
         }
     }
 
@@ -246,6 +272,22 @@ impl Loaded {
                 Err(error) => (None, Some(with_causes(&error))),
             },
             Some(Login::OAuth(_)) | None => (None, None),
+        }
+    }
+
+    /// What the secret of a profile is known by.
+    pub(super) fn mark_of(&self, profile: &Profile) -> Mark {
+        match &profile.login {
+            Login::ApiKey(held) | Login::Token { token: held, .. } => match self.value(held) {
+                Ok(value) => Mark::of_secret(&value),
+                Err(_) => Mark::default(),
+            },
+            // Its limits are the account's, whatever token it shows.
+            Login::OAuth(tokens) => Mark {
+                limits: String::new(),
+                refusals: fingerprint(&tokens.access),
+            },
+            Login::External(_) => Mark::default(),
         }
     }
 

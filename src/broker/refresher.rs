@@ -25,6 +25,8 @@ const MAX_ANSWER_BYTES: usize = 256 * 1024;
 /// After a refresh that was of no use, for a while nobody tries another.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LAST_PAUSE: Duration = Duration::from_secs(600);
+/// After one that only came at the wrong time.
+const SHORT_PAUSE: Duration = Duration::from_secs(5);
 /// A token that lives for less is renewed when it is needed, and not ahead of that.
 const SHORTEST_LIFE: Duration = Duration::from_secs(2);
 
@@ -57,18 +59,31 @@ impl Refresher {
         until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// A refresh failed, or what it brought was not taken: an account that is refused
-    /// whatever it shows must not spend a refresh token with every request.
+    /// What a refresh brought was not taken, or nobody knows what came of it: an account
+    /// that is refused whatever it shows must not spend a refresh token with every
+    /// request.
     pub(super) fn was_useless(&self, name: &Name) {
         let mut useless = lock(&self.useless);
-        let last = useless.get(name).map(|(_, last)| *last);
-        let pause = last.map_or(FIRST_PAUSE, |last| (last * 2).min(LAST_PAUSE));
+        let last = useless.get(name).map_or(Duration::ZERO, |(_, last)| *last);
+        let pause = (last * 2).clamp(FIRST_PAUSE, LAST_PAUSE);
         useless.insert(name.clone(), (Instant::now() + pause, pause));
     }
 
-    /// The provider takes the login's token.
+    /// A refresh failed without spending anything.
+    fn was_unlucky(&self, name: &Name) {
+        let mut useless = lock(&self.useless);
+        let last = useless.get(name).map_or(Duration::ZERO, |(_, last)| *last);
+        useless.insert(name.clone(), (Instant::now() + SHORT_PAUSE, last));
+    }
+
+    /// The provider takes the login's token. A pause that is running goes on: one call
+    /// may be taken where another is not.
     pub(super) fn is_taken(&self, name: &Name) {
-        lock(&self.useless).remove(name);
+        let now = Instant::now();
+        let mut useless = lock(&self.useless);
+        if useless.get(name).is_some_and(|(until, _)| *until <= now) {
+            useless.remove(name);
+        }
     }
 
     /// Ends when no refresh is under way.
@@ -162,14 +177,18 @@ impl Work {
                     error.detail = with_causes(&error),
                     "the login was not refreshed"
                 );
-                refresher.was_useless(&self.name);
                 match error {
+                    // The sink says so from here on: nothing is sent again.
                     RefreshError::Refused { .. } => ("refused", Refreshed::NeedsLogin),
                     RefreshError::NoRefreshToken(_) => ("failed", Refreshed::NeedsLogin),
                     RefreshError::Unknown { .. } | RefreshError::Attempted { .. } => {
+                        refresher.was_useless(&self.name);
                         ("unknown", Refreshed::Failed)
                     }
-                    _ => ("failed", Refreshed::Failed),
+                    _ => {
+                        refresher.was_unlucky(&self.name);
+                        ("failed", Refreshed::Failed)
+                    }
                 }
             }
         };

@@ -183,8 +183,16 @@ fn refuse_itself(
         let url = providers.get(&name).and_then(|it| it.base_url.as_ref());
         let is_here = url.is_some_and(|url| {
             let is_own = match url.host() {
-                BaseHost::Ip(ip) => ip.to_canonical().is_loopback() || ip == listen.ip(),
-                BaseHost::Dns(host) => host == "localhost",
+                BaseHost::Ip(ip) => {
+                    let is_any = listen.ip().is_unspecified() || ip.is_unspecified();
+                    ip == listen.ip()
+                        || (is_any && ip.to_canonical().is_loopback())
+                        || (ip.is_unspecified() && listen.ip().is_loopback())
+                }
+                BaseHost::Dns(host) => {
+                    let here = listen.ip();
+                    host == "localhost" && (here.is_loopback() || here.is_unspecified())
+                }
             };
             is_own && url.port() == listen.port()
         });

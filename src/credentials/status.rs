@@ -87,6 +87,28 @@ pub struct Fare {
     pub is_rejected: bool,
 }
 
+/// What else is known of what a sink has under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// When another program's login ends.
+    pub expires: Option<UnixMillis>,
+    /// What is wrong with its secret.
+    pub problem: Option<String>,
+    /// How it fared.
+    pub fare: Fare,
+    /// Whether an OAuth login can be renewed.
+    pub renewable: Renewable,
+}
+
+/// Whether an OAuth login can be renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewable {
+    /// Its provider's token server is known.
+    Here,
+    /// Nobody here can.
+    Nowhere,
+}
+
 impl State {
     /// Every state.
     pub const ALL: [Self; 9] = [
@@ -128,18 +150,11 @@ impl CredentialStatus {
         row
     }
 
-    /// The row of what a sink has under a name. `problem` is what is known to be wrong
-    /// with its secret; `expires` when an external login's ends.
+    /// The row of what a sink has under a name.
     #[must_use]
-    pub fn of_entry(
-        entry: &Entry,
-        expires: Option<UnixMillis>,
-        problem: Option<String>,
-        fare: Fare,
-        now: UnixMillis,
-    ) -> Self {
+    pub fn of_entry(entry: &Entry, facts: Facts, now: UnixMillis) -> Self {
         match entry {
-            Entry::Usable(profile) => Self::of_profile(profile, expires, problem, fare, now),
+            Entry::Usable(profile) => Self::of_profile(profile, facts, now),
             Entry::Unusable { id, why } => {
                 let provider = id.split(':').next().unwrap_or_default();
                 let mut row = Self::new(provider, id.clone(), "none");
@@ -150,13 +165,13 @@ impl CredentialStatus {
         }
     }
 
-    fn of_profile(
-        profile: &Profile,
-        expires: Option<UnixMillis>,
-        problem: Option<String>,
-        fare: Fare,
-        now: UnixMillis,
-    ) -> Self {
+    fn of_profile(profile: &Profile, facts: Facts, now: UnixMillis) -> Self {
+        let Facts {
+            expires,
+            problem,
+            fare,
+            renewable,
+        } = facts;
         let name = profile.id.to_string();
         let mut row = Self::new(profile.serves(), name, profile.login.kind());
         row.fared(fare, now);
@@ -165,7 +180,8 @@ impl CredentialStatus {
         row.expires_at = expires.map(|at| at.0);
         let has_ended = expires.is_some_and(|at| at <= now);
         let (refusal, renews_itself) = match &profile.login {
-            Login::OAuth(tokens) => renewal(tokens, has_ended, now),
+            Login::OAuth(tokens) if renewable == Renewable::Here => renewal(tokens, has_ended, now),
+            Login::OAuth(tokens) => (tokens.needs_login.clone(), false),
             // Its own program does, as long as it is used.
             Login::External(_) => (None, !has_ended),
             Login::ApiKey(_) | Login::Token { .. } => (None, false),
@@ -188,7 +204,7 @@ impl CredentialStatus {
 
     /// An order leaves it out.
     pub fn leave_out(&mut self) {
-        if matches!(self.state, State::Ready | State::CoolingDown) {
+        if !matches!(self.state, State::Unusable) {
             self.state = State::LeftOut;
             self.detail =
                 Some("not in the order, which leaves out whom it doesn't name".to_owned());
@@ -305,7 +321,16 @@ mod tests {
             email: None,
         };
         let entry = Entry::Usable(profile);
-        CredentialStatus::of_entry(&entry, None, None, Fare::default(), NOW)
+        let facts = Facts {
+            expires: None,
+            problem: None,
+            fare: Fare::default(),
+            renewable: match provider {
+                "openai-codex" => Renewable::Here,
+                _ => Renewable::Nowhere,
+            },
+        };
+        CredentialStatus::of_entry(&entry, facts, NOW)
     }
 
     fn token(expires: Option<UnixMillis>) -> Login {
@@ -341,6 +366,13 @@ mod tests {
             (token(Some(NOW.plus(DAY / 2))), "anthropic", Ready, Expiring),
             (token(Some(NOW)), "anthropic", Expired, Bad),
             (Login::OAuth(oauth(later)), "openai-codex", Ready, Good),
+            // OpenClaw writes such ones, and nobody here can renew them.
+            (
+                Login::OAuth(oauth(UnixMillis(1))),
+                "anthropic",
+                Expired,
+                Bad,
+            ),
             // It is renewed when it is needed.
             (
                 Login::OAuth(oauth(UnixMillis(1))),

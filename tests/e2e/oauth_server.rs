@@ -90,6 +90,11 @@ impl OAuthServer {
         self.state.lock().unwrap().refusal = Some((status, body.to_owned()));
     }
 
+    /// Answers well again.
+    pub(crate) fn recover(&self) {
+        self.state.lock().unwrap().refusal = None;
+    }
+
     /// Sends users back with this error in place of a code.
     pub(crate) fn deny(&self, error: &str) {
         self.state.lock().unwrap().denial = Some(error.to_owned());

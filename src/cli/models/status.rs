@@ -42,8 +42,8 @@ pub(in crate::cli) struct Arguments {
     #[arg(long)]
     check: bool,
     /// What --check calls soon
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = span::parse)]
-    within: Duration,
+    #[arg(long, value_name = "DURATION", default_value = "24h")]
+    within: String,
     /// This provider's alone
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
@@ -69,6 +69,13 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let unknown = |code: ExitCode| match arguments.check {
         true => EXIT_UNKNOWN.into(),
         false => code,
+    };
+    let within = match span::parse(&arguments.within) {
+        Ok(within) => within,
+        Err(words) => {
+            output::complain(format_args!("portcullis: --within: {words}"));
+            return unknown(EXIT_USAGE.into());
+        }
     };
     let loaded = match load_or_complain(&arguments.config) {
         Ok(loaded) => loaded,
@@ -106,8 +113,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     for problem in &problems {
         output::complain(format_args!("portcullis: {problem}"));
     }
-    let findings = check_model_credentials(&rows, &loaded.path, now, arguments.within);
-    let code = match verdict(&rows, now, arguments.within) {
+    let findings = check_model_credentials(&rows, &loaded.path, now, within);
+    let code = match verdict(&rows, now, within) {
         _ if !arguments.check => 0,
         _ if !problems.is_empty() => EXIT_BAD,
         Verdict::Good => 0,

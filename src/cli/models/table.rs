@@ -38,7 +38,7 @@ pub(super) fn text(rows: &[CredentialStatus], now: UnixMillis, style: Style) -> 
     for (row, cells) in rows.iter().zip(&cells) {
         line(cells, &|column, cell| match (column, row.state) {
             (STATE, State::Ready) => style.green(cell),
-            (STATE, State::CoolingDown) => style.dim(cell),
+            (STATE, State::CoolingDown | State::LeftOut) => style.dim(cell),
             (STATE, _) => style.red(cell),
             _ => cell,
         });

@@ -2,11 +2,12 @@
 
 use super::provider::{Provider, Reply};
 use super::{
-    ask, call, eventually, in_seconds, portcullis, refusal, section, start, with_profiles,
-    write_private, write_sink,
+    ask, call, eventually, in_seconds, portcullis, refusal, section, start, state_of,
+    with_profiles, write_private, write_sink,
 };
 use crate::sidecar::until;
 use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 const PAUSED: &str = r#"{"error":{"type":"rate_limit_error"}}"#;
@@ -251,4 +252,62 @@ async fn a_sink_that_is_damaged_while_it_runs_is_left_alone_and_what_was_read_se
         provider.shown() == ["key-b"] && problems().await == json!([])
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_was_learnt_of_a_secret_says_nothing_of_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let sink = |secret: &str| json!({"version": 1, "profiles": {"anthropic:a": key(secret)}});
+    write_sink(folder.path(), sink("key-one"));
+    let provider = Provider::spawn().await;
+    provider.answers("key-one", Reply::status(401, "{}"));
+    let limited = Reply::with_fields(429, "retry-after: 3600\r\n", PAUSED);
+    provider.answers("key-two", limited);
+    let sidecar = start(with_profiles(
+        folder.path(),
+        &section("anthropic", &provider, &[]),
+    ));
+    assert_eq!(ask(&sidecar).await.status, 401);
+    assert_eq!(state_of(&sidecar, "anthropic:a").await, "rejected");
+    write_sink(folder.path(), sink("key-two"));
+    eventually(|| async { ask(&sidecar).await.status == 429 }).await;
+    assert_eq!(state_of(&sidecar, "anthropic:a").await, "cooling_down");
+    write_sink(folder.path(), sink("key-three"));
+    eventually(|| async { ask(&sidecar).await.status == 200 }).await;
+    assert_eq!(state_of(&sidecar, "anthropic:a").await, "ready");
+}
+
+#[tokio::test]
+async fn a_reload_takes_no_reference_away_while_it_is_resolved() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = folder.path().join("resolver");
+    std::fs::write(
+        &command,
+        "#!/bin/sh\ncat >/dev/null\n[ -e \"$0.slow\" ] && sleep 2\necho key-of-it\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(&command, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let state = folder.path().join("state");
+    write_sink(
+        &state,
+        json!({"version": 1, "profiles": {"anthropic:a": {
+            "type": "api_key", "provider": "anthropic",
+            "keyRef": {"source": "exec", "provider": "slow", "id": "a"}}}}),
+    );
+    std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let provider = Provider::spawn().await;
+    let rest = format!(
+        "{}[secrets.providers.slow]\nsource = \"exec\"\ncommand = \"{}\"\njsonOnly = false\n\
+         passEnv = [\"PATH\"]\n",
+        section("anthropic", &provider, &[]),
+        command.display()
+    );
+    let sidecar = start(with_profiles(&state, &rest));
+    eventually(|| async { ask(&sidecar).await.status == 200 }).await;
+    std::fs::write(folder.path().join("resolver.slow"), "").unwrap();
+    assert_eq!(sidecar.admin("POST /reload").await.status, 200);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(3);
+    while std::time::Instant::now() < until {
+        assert_eq!(ask(&sidecar).await.status, 200);
+    }
 }

@@ -155,9 +155,23 @@ async fn a_401_whose_refresh_is_refused_goes_on_with_the_next_profile() {
     }));
     town.provider.answers("access-a", Reply::status(401, "{}"));
     let sidecar = start(town.setup());
-    assert_eq!(status(&sidecar).await, 200);
-    assert_eq!(town.provider.shown(), ["access-a", "access-b"]);
+    // Again and again, for the access token has not ended by the clock.
+    for _ in 0..3 {
+        town.provider.forget();
+        assert_eq!(status(&sidecar).await, 200);
+        assert_eq!(town.provider.shown(), ["access-a", "access-b"]);
+    }
     assert_eq!(town.uses(), [("refresh-a".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn a_token_server_that_was_away_for_a_moment_is_asked_again_soon() {
+    let town = Town::new(-1).await;
+    town.server.refuse(503, "{}");
+    let sidecar = start(town.setup());
+    assert_eq!(status(&sidecar).await, 503);
+    town.server.recover();
+    eventually(|| async { status(&sidecar).await == 200 }).await;
 }
 
 #[tokio::test]

@@ -110,6 +110,20 @@ async fn every_answer_counts_by_its_status() {
 }
 
 #[tokio::test]
+async fn an_answer_with_trailers_is_a_whole_one() {
+    let provider = Provider::spawn().await;
+    let sidecar = anthropic(&provider, &["key"]);
+    provider.answers_others(Reply::Bytes(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntrailer: x-sum\r\n\
+         transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nx-sum: 1\r\n\r\n"
+            .to_owned(),
+    ));
+    assert_eq!(ask(&sidecar).await.body, b"{}");
+    let name = "portcullis_model_requests_total{outcome=\"ok\",provider=\"anthropic\"}";
+    assert_eq!(sidecar.metric(name).await, Some(1.0));
+}
+
+#[tokio::test]
 async fn a_key_that_is_refused_is_told_of_until_it_is_taken() {
     let provider = Provider::spawn().await;
     let sidecar = anthropic(&provider, &["key"]);

@@ -1,10 +1,10 @@
 //! `models auth list`: every profile and its state as the files tell it, never a secret.
 
 use super::super::super::output::{self, Style};
-use super::super::place::Whose;
+use super::super::place::{Place, Whose};
 use super::super::table;
 use super::{chain, fail, is_of, now};
-use crate::credentials::status::{CredentialStatus, Fare};
+use crate::credentials::status::{CredentialStatus, Facts, Fare, Renewable};
 use crate::credentials::{Cooldown, Entry, Login, Sink, UnixMillis};
 use clap::Args;
 use serde_json::json;
@@ -38,7 +38,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         None => true,
     };
     let entries = sink.profiles.iter().filter(is_meant);
-    let rows: Vec<_> = entries.map(|entry| row(&sink, entry, now)).collect();
+    let rows: Vec<_> = entries
+        .map(|entry| row(&place, &sink, entry, now))
+        .collect();
     let path = place.sink.path();
     let written = if arguments.json {
         output::line(json!({ "path": path, "profiles": rows }))
@@ -51,7 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     output::finish(written, ExitCode::SUCCESS)
 }
 
-fn row(sink: &Sink, entry: &Entry, now: UnixMillis) -> CredentialStatus {
+fn row(place: &Place, sink: &Sink, entry: &Entry, now: UnixMillis) -> CredentialStatus {
     let usage = sink.usage.get(entry.id()).copied().unwrap_or_default();
     let fare = Fare {
         cooldown: Cooldown {
@@ -68,5 +70,15 @@ fn row(sink: &Sink, entry: &Entry, now: UnixMillis) -> CredentialStatus {
         },
         _ => (None, None),
     };
-    CredentialStatus::of_entry(entry, expires, problem, fare, now)
+    let renewable = match entry.profile().and_then(|it| place.login_of(it.serves())) {
+        Some(_) => Renewable::Here,
+        None => Renewable::Nowhere,
+    };
+    let facts = Facts {
+        expires,
+        problem,
+        fare,
+        renewable,
+    };
+    CredentialStatus::of_entry(entry, facts, now)
 }
