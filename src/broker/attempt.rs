@@ -92,7 +92,7 @@ impl Call {
                 }
                 return Ok(self.pass(answered, &candidate, record));
             };
-            self.rotate(&candidate, limited);
+            self.cool_down(&candidate, limited);
             if !self.body.can_be_sent_again() {
                 return Ok(self.pass(answered, &candidate, record));
             }
@@ -105,6 +105,11 @@ impl Call {
                 self.keeper.refused(agent, provider, saved.clone());
             }
             next = candidates.next().await;
+            if next.is_some() {
+                let reason = limited.limit.as_str();
+                let models = self.keeper.metrics.models();
+                models.rotation(&self.provider.name, reason);
+            }
         }
         self.exhausted(&candidates, refusal, record)
     }
@@ -189,18 +194,15 @@ impl Call {
         Ok((answered, None))
     }
 
-    fn rotate(&self, candidate: &Candidate, limited: Limited) {
+    fn cool_down(&self, candidate: &Candidate, limited: Limited) {
         let wait = self
             .keeper
             .limited(&candidate.key, &candidate.mark, limited, now());
-        let reason = limited.limit.as_str();
-        let provider = self.provider.name.as_str();
-        self.keeper.metrics.models().rotation(provider, reason);
         tracing::info!(
             request.id = self.request_id.as_str(),
-            model.provider = provider,
+            model.provider = self.provider.name,
             model.credential = candidate.name,
-            reason,
+            reason = limited.limit.as_str(),
             cooldown_s = wait.as_secs(),
             "a credential hit a limit"
         );
@@ -232,11 +234,12 @@ impl Call {
         record: &mut Option<Record>,
     ) -> Response<AnswerBody> {
         let is_plain = !answered.head.headers.contains_key(CONTENT_ENCODING);
-        let reading = match () {
-            () if !is_plain => Reading::Nothing,
-            () if answered.is_events() => Reading::Events(Events::default()),
-            () if answered.is_json() => Reading::Json(Vec::new(), 0),
-            () => Reading::Nothing,
+        let reading = if is_plain && answered.is_events() {
+            Reading::Events(Events::default())
+        } else if is_plain && answered.is_json() {
+            Reading::Json(Vec::new(), 0)
+        } else {
+            Reading::Nothing
         };
         let Answered {
             head,

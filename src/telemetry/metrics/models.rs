@@ -111,7 +111,7 @@ impl ModelMetrics {
             ),
             rotations: counter(
                 "portcullis_model_rotations_total",
-                "Credentials passed over because they hit a limit, by provider and kind of limit.",
+                "Calls sent on with the next credential because one hit a limit, by provider and kind of limit.",
                 &["provider", "reason"],
             ),
             credentials: register(
@@ -178,7 +178,7 @@ impl ModelMetrics {
         self.duration.observe(duration.as_secs_f64());
     }
 
-    /// Counts a credential that was passed over.
+    /// Counts a call that goes on with the next credential.
     pub fn rotation(&self, provider: &str, reason: &'static str) {
         self.rotations.with_label_values(&[provider, reason]).inc();
     }
