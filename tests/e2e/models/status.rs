@@ -5,7 +5,7 @@ use super::{
     ask, back_door, credentials, eventually, in_seconds, portcullis, section, start, with_profiles,
     write_sink,
 };
-use crate::sidecar::Sidecar;
+use crate::sidecar::{Sidecar, until};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -45,7 +45,14 @@ async fn a_row_for_each_credential_from_the_process_and_from_the_files() {
     provider.answers_others(Reply::with_fields(429, "retry-after: 900\r\n", "{}"));
     super::call(&sidecar, "POST /openai/x", "", "{}").await;
 
-    for (arguments, cooling) in [(&[][..], "cooling down"), (&["--offline"], "ready")] {
+    // The files know of it a moment later.
+    let sink = folder.path().join("auth-profiles.json");
+    until(|| {
+        let text = std::fs::read_to_string(&sink).ok()?;
+        text.contains("cooldownUntil").then_some(())
+    })
+    .await;
+    for arguments in [&[][..], &["--offline"]] {
         let output = status(&sidecar, arguments);
         let (table, said) = (text(&output.stdout), text(&output.stderr));
         assert!(output.status.success(), "{said}");
@@ -61,7 +68,7 @@ async fn a_row_for_each_credential_from_the_process_and_from_the_files() {
             "{table}"
         );
         assert!(
-            rows[3].starts_with("openai") && rows[3].contains(cooling),
+            rows[3].starts_with("openai") && rows[3].contains("cooling down"),
             "{table}"
         );
         assert!(
