@@ -54,7 +54,7 @@ enum Rest {
     /// Nothing: the body can be sent as often as need be.
     Read,
     /// More is to come, and can be sent once.
-    Streams(Arc<Mutex<Option<Incoming>>>),
+    Streams(Mutex<Option<Incoming>>),
 }
 
 impl Budget {
@@ -100,12 +100,9 @@ impl RequestBody {
     ) -> Result<Self, Problem> {
         let read = Self::read_within(&mut body, bounds, budgets).await;
         match read {
-            Ok((start, _, memory)) if memory.is_none() => {
-                Ok(Self::new(start, Rest::Read, bounds, None))
-            }
             Ok((start, true, memory)) => Ok(Self::new(start, Rest::Read, bounds, memory)),
             Ok((start, false, memory)) => {
-                let rest = Rest::Streams(Arc::new(Mutex::new(Some(body))));
+                let rest = Rest::Streams(Mutex::new(Some(body)));
                 Ok(Self::new(start, rest, bounds, memory))
             }
             Err(problem) => {
