@@ -7,24 +7,26 @@ use crate::credentials::ProfileId;
 use bytes::{Bytes, BytesMut};
 use std::ops::Range;
 
-/// A model's name that ends in a profile: `Opus@anthropic:work`.
+/// The model that a body names: `Opus`, or `Opus@anthropic:work` with a profile.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct PinnedModel {
-    /// The profile.
-    pub(super) profile: ProfileId,
+pub(super) struct NamedModel {
+    /// The profile that the name ends in.
+    pub(super) profile: Option<ProfileId>,
     /// Where the model's JSON string stands, quotes included.
     place: Range<usize>,
     /// The model's name alone.
-    model: String,
+    name: String,
 }
 
 /// Why a body's model can't be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TwoModels;
 
-impl PinnedModel {
-    /// Looks for a `model` at the top of a JSON object that ends in a profile. Anything
-    /// else has none.
+/// The longest name that is logged, in bytes.
+const MAX_LOGGED: usize = 128;
+
+impl NamedModel {
+    /// Looks for a `model` at the top of a JSON object. Anything else has none.
     ///
     /// # Errors
     /// [`TwoModels`]: readers differ in which one counts.
@@ -36,35 +38,37 @@ impl PinnedModel {
         if models.next().is_some() {
             return Err(TwoModels);
         }
-        let name = serde_json::from_slice::<String>(&body[place.clone()]).ok();
-        let Some((model, profile)) = name.as_deref().and_then(split) else {
+        let Ok(whole) = serde_json::from_slice::<String>(&body[place.clone()]) else {
             return Ok(None);
+        };
+        let (name, profile) = match split(&whole) {
+            Some((name, profile)) => (name.to_owned(), Some(profile)),
+            None => (whole, None),
         };
         Ok(Some(Self {
             profile,
             place,
-            model: model.to_owned(),
+            name,
         }))
     }
 
     /// The body with the model's name alone.
     pub(super) fn without_pin(&self, body: &[u8]) -> Bytes {
-        let name = serde_json::Value::from(self.model.as_str()).to_string();
+        let name = serde_json::Value::from(self.name.as_str()).to_string();
         let mut written = BytesMut::with_capacity(body.len());
         written.extend_from_slice(&body[..self.place.start]);
         written.extend_from_slice(name.as_bytes());
         written.extend_from_slice(&body[self.place.end..]);
         written.freeze()
     }
-}
 
-/// The model that a body names, for the log; none where it is nothing to be logged.
-pub(super) fn name_of(body: &[u8]) -> Option<String> {
-    const LONGEST: usize = 128;
-    let place = Members { rest: body, at: 0 }.start()?.next()?;
-    let name = serde_json::from_slice::<String>(&body[place]).ok()?;
-    let is_plain = name.len() <= LONGEST && name.bytes().all(|byte| byte.is_ascii_graphic());
-    is_plain.then_some(name)
+    /// The model's name for the log; none where it is nothing to be logged.
+    pub(super) fn loggable(self) -> Option<String> {
+        let is_plain = |name: &String| {
+            name.len() <= MAX_LOGGED && name.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        Some(self.name).filter(is_plain)
+    }
 }
 
 /// A name and the profile that it ends in. Both may hold an `@`; a profile's provider
@@ -191,10 +195,10 @@ mod tests {
     use serde_json::{Value, json};
 
     fn pin(body: &str) -> Option<(String, String)> {
-        let found = PinnedModel::find(body.as_bytes()).unwrap()?;
+        let found = NamedModel::find(body.as_bytes()).unwrap()?;
         let sent = found.without_pin(body.as_bytes());
         Some((
-            found.profile.to_string(),
+            found.profile?.to_string(),
             String::from_utf8(sent.to_vec()).unwrap(),
         ))
     }
@@ -260,14 +264,16 @@ mod tests {
             (r#"{"messages":[]}"#, None),
             ("", None),
         ] {
-            assert_eq!(name_of(body.as_bytes()).as_deref(), name, "{body}");
+            let found = NamedModel::find(body.as_bytes()).unwrap();
+            let logged = found.and_then(NamedModel::loggable);
+            assert_eq!(logged.as_deref(), name, "{body}");
         }
     }
 
     #[test]
     fn two_models_are_one_too_many() {
         let body = br#"{"model":"a","x":1,"model":"b@c:d"}"#;
-        assert_eq!(PinnedModel::find(body), Err(TwoModels));
+        assert_eq!(NamedModel::find(body), Err(TwoModels));
     }
 
     fn value() -> impl Strategy<Value = Value> {
@@ -292,9 +298,9 @@ mod tests {
             let mut body = json!({"a": before, "z": after});
             body["model"] = json!(format!("{model}@anthropic:work"));
             let text = if pretty { serde_json::to_string_pretty(&body) } else { serde_json::to_string(&body) }.unwrap();
-            let found = PinnedModel::find(text.as_bytes()).unwrap();
+            let found = NamedModel::find(text.as_bytes()).unwrap();
             if model.is_empty() {
-                prop_assert!(found.is_none());
+                prop_assert!(found.unwrap().profile.is_none());
             } else {
                 let sent = found.unwrap().without_pin(text.as_bytes());
                 body["model"] = json!(model);
@@ -306,7 +312,7 @@ mod tests {
         fn nothing_that_a_client_sends_panics(body in proptest::collection::vec(prop_oneof![
             Just(b'"'), Just(b'\\'), Just(b'{'), Just(b'}'), Just(b'['), Just(b']'), Just(b','), Just(b':'), any::<u8>()
         ], 0..64)) {
-            let _ = PinnedModel::find(&body);
+            let _ = NamedModel::find(&body);
         }
     }
 }

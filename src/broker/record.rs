@@ -13,7 +13,7 @@ use std::time::Instant;
 pub(super) struct Record {
     metrics: Arc<Metrics>,
     began: Instant,
-    pub(super) is_logged: bool,
+    is_logged: bool,
     pub(super) request_id: RequestId,
     source: IpAddr,
     method: String,

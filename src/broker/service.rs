@@ -5,7 +5,7 @@ use super::admission::{Admitted, Ends, admit, one_pin};
 use super::answer::AnswerBody;
 use super::attempt::Call;
 use super::candidates::Candidates;
-use super::model_name::{PinnedModel, TwoModels, name_of};
+use super::model_name::{NamedModel, TwoModels};
 use super::outgoing;
 use super::problem::Problem;
 use super::record::Record;
@@ -122,18 +122,18 @@ impl Broker {
         if let Some(record) = record {
             record.bytes_in = body.start.len() as u64;
         }
-        let whole_pin = match take_pin(head.headers(), &mut body, pin.clone()) {
-            Ok(whole_pin) => whole_pin,
+        let (model, whole_pin) = match read_model(head.headers(), &body, pin.clone()) {
+            Ok(read) => read,
             Err(problem) => {
                 body.refuse().await;
                 return Err(refused(problem));
             }
         };
-        if let Some(record) = record
-            && record.is_logged
-            && body.is_whole()
-        {
-            record.model = name_of(&body.start);
+        if let Some(pinned) = model.as_ref().filter(|model| model.profile.is_some()) {
+            body.start = pinned.without_pin(&body.start);
+        }
+        if let Some(record) = record {
+            record.model = model.and_then(NamedModel::loggable);
         }
         if whole_pin != pin {
             candidates = gather(whole_pin).await.map_err(refused)?;
@@ -156,30 +156,27 @@ impl Broker {
     }
 }
 
-/// The profile that path, header or model pin. A model's pin is taken off.
-fn take_pin(
+/// The model that the body names, and the profile that path, header or model pin.
+fn read_model(
     headers: &HeaderMap,
-    body: &mut RequestBody,
+    body: &RequestBody,
     pinned: Option<ProfileId>,
-) -> Result<Option<ProfileId>, Problem> {
+) -> Result<(Option<NamedModel>, Option<ProfileId>), Problem> {
     if !body.is_whole() {
         return match may_be_json(headers) {
             // A pin in the part that has not come would be another account's.
             true => Err(Problem::RequestTooLarge),
-            false => Ok(pinned),
+            false => Ok((None, pinned)),
         };
     }
     // Whatever it is called: providers differ in what they take for JSON.
     if headers.contains_key(CONTENT_ENCODING) {
-        return Ok(pinned);
+        return Ok((None, pinned));
     }
-    let found = PinnedModel::find(&body.start)
+    let model = NamedModel::find(&body.start)
         .map_err(|TwoModels| Problem::BadRequest("expected one `model` in the body, got two"))?;
-    let Some(found) = found else {
-        return Ok(pinned);
-    };
-    body.start = found.without_pin(&body.start);
-    one_pin(pinned, Some(found.profile))
+    let of_model = model.as_ref().and_then(|model| model.profile.clone());
+    Ok((model, one_pin(pinned, of_model)?))
 }
 
 /// Whether a body may be JSON that names a model. Many a client names no media type, or
