@@ -185,7 +185,7 @@ impl Broker {
         });
         // A panic there is in the log; the next tick tries again.
         let rows = work.await.unwrap_or_default();
-        for (_, folder) in Keeper::folders(&door) {
+        for (_, folder) in door.sinks() {
             let Some(store) = self.keeper.known_store(folder) else {
                 continue;
             };

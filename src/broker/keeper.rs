@@ -213,19 +213,9 @@ impl Keeper {
         lock(&self.stores).get(folder).cloned()
     }
 
-    /// The folders of all sinks, each with its agent.
-    pub(super) fn folders(door: &BackDoor) -> Vec<(Option<&str>, &Path)> {
-        let own = door.state_dir.iter().map(|folder| (None, folder.as_path()));
-        let agents = door.agents.iter().filter_map(|agent| {
-            let folder = agent.state_dir.as_deref()?;
-            Some((Some(agent.name.as_str()), folder))
-        });
-        own.chain(agents).collect()
-    }
-
     /// Reads all sinks and what they refer to. Waits for that.
     pub(super) fn look(&self, door: &BackDoor, extent: Extent) {
-        for (_, folder) in Self::folders(door) {
+        for (_, folder) in door.sinks() {
             let store = self.store(folder, door);
             store.look(&door.secret_providers, self.environment, extent);
         }
@@ -248,14 +238,7 @@ impl Keeper {
                 name: name.clone(),
             };
             fares.entry(key).or_insert(Kept {
-                fare: Fare {
-                    cooldown: Cooldown {
-                        until: usage.cooldown_until,
-                        limits: usage.error_count,
-                    },
-                    last_used: usage.last_used,
-                    is_rejected: false,
-                },
+                fare: Fare::from(*usage),
                 mark,
                 is_saved: true,
                 saved_use: usage.last_used,
@@ -331,11 +314,7 @@ impl Keeper {
                 }
             };
             if !kept.is_saved || is_due {
-                let usage = Usage {
-                    last_used: kept.fare.last_used,
-                    cooldown_until: kept.fare.cooldown.until,
-                    error_count: kept.fare.cooldown.limits,
-                };
+                let usage = Usage::from(kept.fare);
                 kept.is_saved = true;
                 kept.saved_use = kept.fare.last_used;
                 unsaved

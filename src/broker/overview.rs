@@ -62,7 +62,7 @@ impl Keeper {
                 ));
             }
         }
-        for (agent, folder) in Self::folders(door) {
+        for (agent, folder) in door.sinks() {
             let Some(store) = self.known_store(folder) else {
                 continue;
             };
@@ -114,8 +114,7 @@ impl Keeper {
 
     /// What is wrong with sinks themselves.
     pub(super) fn sink_problems(&self, door: &BackDoor) -> Vec<String> {
-        Self::folders(door)
-            .into_iter()
+        door.sinks()
             .filter_map(|(_, folder)| self.known_store(folder)?.loaded().problem.clone())
             .collect()
     }

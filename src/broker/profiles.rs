@@ -247,17 +247,8 @@ impl Loaded {
 
     /// Why the value of a key or token may be an old one: a code.
     pub(super) fn stale(&self, entry: &Entry) -> Option<&'static str> {
-        match &entry.profile()?.login {
-            Login::ApiKey(Held::Ref(reference))
-            | Login::Token {
-                token: Held::Ref(reference),
-                ..
-            } => {
-                let known = self.values.get(reference)?;
-                known.problem.filter(|_| known.value.is_some())
-            }
-            _ => None,
-        }
+        let known = self.values.get(entry.profile()?.login.reference()?)?;
+        known.problem.filter(|_| known.value.is_some())
     }
 
     /// What is wrong with the secret of a profile, and when an external one ends. Waits
@@ -310,15 +301,9 @@ impl Stamp {
 
 /// What the profiles of a sink refer to.
 fn references(sink: &Sink) -> BTreeSet<SecretRef> {
-    let held = |entry: &Entry| match &entry.profile()?.login {
-        Login::ApiKey(Held::Ref(reference))
-        | Login::Token {
-            token: Held::Ref(reference),
-            ..
-        } => Some(reference.clone()),
-        _ => None,
-    };
-    sink.profiles.iter().filter_map(held).collect()
+    let profiles = sink.profiles.iter().filter_map(Entry::profile);
+    let referred = profiles.filter_map(|profile| profile.login.reference());
+    referred.cloned().collect()
 }
 
 #[cfg(test)]

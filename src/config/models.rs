@@ -5,7 +5,7 @@ mod provider;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use agents::{Agent, SharedKeys};
 pub use provider::ModelProvider;
@@ -79,6 +79,19 @@ impl Default for Models {
             order: BTreeMap::new(),
             agents: BTreeMap::new(),
         }
+    }
+}
+
+impl Models {
+    /// The folders of all sinks, each with its config key.
+    pub fn sinks(&self) -> impl Iterator<Item = (String, &Path)> {
+        let own = self.state_dir.iter();
+        let own = own.map(|folder| ("models.stateDir".to_owned(), folder.as_path()));
+        let agents = self.agents.iter().filter_map(|(name, agent)| {
+            let folder = agent.state_dir.as_deref()?;
+            Some((format!("agents.{name}.stateDir"), folder))
+        });
+        own.chain(agents)
     }
 }
 

@@ -94,6 +94,19 @@ impl Login {
         }
     }
 
+    /// Where its secret is, if that isn't the sink.
+    #[must_use]
+    pub fn reference(&self) -> Option<&SecretRef> {
+        match self {
+            Self::ApiKey(Held::Ref(reference))
+            | Self::Token {
+                token: Held::Ref(reference),
+                ..
+            } => Some(reference),
+            Self::ApiKey(_) | Self::Token { .. } | Self::OAuth(_) | Self::External(_) => None,
+        }
+    }
+
     /// When it ends, as far as the sink knows; an external login's file knows better.
     #[must_use]
     pub fn expires(&self) -> Option<UnixMillis> {

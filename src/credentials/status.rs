@@ -2,7 +2,7 @@
 //! Pure: facts in, words out; nothing here holds a secret.
 
 use super::pool::PoolKey;
-use super::{Cooldown, Entry, Login, OAuthTokens, Profile, UnixMillis};
+use super::{Cooldown, Entry, Login, OAuthTokens, Profile, UnixMillis, Usage};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -85,6 +85,30 @@ pub struct Fare {
     pub last_used: Option<UnixMillis>,
     /// Its provider last answered 401 to it.
     pub is_rejected: bool,
+}
+
+impl From<Usage> for Fare {
+    /// What a sink keeps; that a credential is refused is not kept.
+    fn from(usage: Usage) -> Self {
+        Self {
+            cooldown: Cooldown {
+                until: usage.cooldown_until,
+                limits: usage.error_count,
+            },
+            last_used: usage.last_used,
+            is_rejected: false,
+        }
+    }
+}
+
+impl From<Fare> for Usage {
+    fn from(fare: Fare) -> Self {
+        Self {
+            last_used: fare.last_used,
+            cooldown_until: fare.cooldown.until,
+            error_count: fare.cooldown.limits,
+        }
+    }
 }
 
 /// What else is known of what a sink has under a name.

@@ -101,14 +101,8 @@ fn guarded(config: &Config, environment: Environment<'_>) -> Vec<GuardedFile> {
         let key = "models.envFile".to_owned();
         files.push(file("the file of keys", key, path.clone(), held));
     }
-    let own = models.state_dir.iter();
-    let own = own.map(|folder| ("models.stateDir".to_owned(), folder));
-    let agents = models.agents.iter().filter_map(|(name, agent)| {
-        let folder = agent.state_dir.as_ref()?;
-        Some((format!("agents.{name}.stateDir"), folder))
-    });
-    for (key, folder) in own.chain(agents) {
-        let path = TokenSink::new(folder.clone()).path();
+    for (key, folder) in models.sinks() {
+        let path = TokenSink::new(folder.to_owned()).path();
         // There is none before the first login.
         if path.try_exists().unwrap_or(true) {
             files.push(file("the token sink", key, path, held));

@@ -12,7 +12,7 @@ use crate::secrets::{Environment, Providers, SecretValue, Variables};
 use crate::tls::{self, UpstreamTrust};
 use http::{HeaderName, HeaderValue};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What model calls are served by.
@@ -81,13 +81,14 @@ pub struct ReadyKey {
 }
 
 impl BackDoor {
-    /// The folders of all sinks.
-    pub fn folders(&self) -> impl Iterator<Item = &PathBuf> {
-        let agents = self
-            .agents
-            .iter()
-            .filter_map(|agent| agent.state_dir.as_ref());
-        self.state_dir.iter().chain(agents)
+    /// The folders of all sinks, each with its agent.
+    pub fn sinks(&self) -> impl Iterator<Item = (Option<&str>, &Path)> {
+        let own = self.state_dir.iter().map(|folder| (None, folder.as_path()));
+        let agents = self.agents.iter().filter_map(|agent| {
+            let folder = agent.state_dir.as_deref()?;
+            Some((Some(agent.name.as_str()), folder))
+        });
+        own.chain(agents)
     }
 }
 
@@ -206,14 +207,9 @@ fn assemble(
 /// what was read before.
 fn check_sinks(models: &Models, previous: Option<&BackDoor>, errors: &mut Vec<BuildError>) {
     let is_new =
-        |folder: &PathBuf| previous.is_none_or(|door| !door.folders().any(|known| known == folder));
-    let own = models.state_dir.iter();
-    let own = own.map(|folder| ("models.stateDir".to_owned(), folder));
-    let agents = models.agents.iter().filter_map(|(name, agent)| {
-        Some((format!("agents.{name}.stateDir"), agent.state_dir.as_ref()?))
-    });
-    for (key, folder) in own.chain(agents).filter(|(_, folder)| is_new(folder)) {
-        let read = TokenSink::new(folder.clone()).read();
+        |folder: &Path| previous.is_none_or(|door| !door.sinks().any(|(_, known)| known == folder));
+    for (key, folder) in models.sinks().filter(|(_, folder)| is_new(folder)) {
+        let read = TokenSink::new(folder.to_owned()).read();
         errors.extend(read.err().map(|source| BuildError::Sink { key, source }));
     }
 }

@@ -5,7 +5,7 @@ use super::super::place::{Place, Whose};
 use super::super::table;
 use super::{chain, fail, is_of, now};
 use crate::credentials::status::{CredentialStatus, Facts, Fare, Renewable};
-use crate::credentials::{Cooldown, Entry, Login, Sink, UnixMillis};
+use crate::credentials::{Entry, Login, Sink, UnixMillis};
 use clap::Args;
 use serde_json::json;
 use std::process::ExitCode;
@@ -55,14 +55,6 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 
 fn row(place: &Place, sink: &Sink, entry: &Entry, now: UnixMillis) -> CredentialStatus {
     let usage = sink.usage.get(entry.id()).copied().unwrap_or_default();
-    let fare = Fare {
-        cooldown: Cooldown {
-            until: usage.cooldown_until,
-            limits: usage.error_count,
-        },
-        last_used: usage.last_used,
-        is_rejected: false,
-    };
     let (expires, problem) = match entry.profile().map(|profile| &profile.login) {
         Some(Login::External(login)) => match login.read() {
             Ok((_, expires)) => (expires, None),
@@ -77,7 +69,7 @@ fn row(place: &Place, sink: &Sink, entry: &Entry, now: UnixMillis) -> Credential
     let facts = Facts {
         expires,
         problem,
-        fare,
+        fare: Fare::from(usage),
         renewable,
     };
     CredentialStatus::of_entry(entry, facts, now)
