@@ -257,8 +257,8 @@ async fn a_sink_that_is_damaged_while_it_runs_is_left_alone_and_what_was_read_se
 #[tokio::test]
 async fn what_was_learnt_of_a_secret_says_nothing_of_the_next_one() {
     let folder = tempfile::tempdir().unwrap();
-    let sink = |secret: &str| json!({"version": 1, "profiles": {"anthropic:a": key(secret)}});
-    write_sink(folder.path(), sink("key-one"));
+    // By the command, which takes the sink's lock: the process writes there, too.
+    paste(folder.path(), "a", "key-one");
     let provider = Provider::spawn().await;
     provider.answers("key-one", Reply::status(401, "{}"));
     let limited = Reply::with_fields(429, "retry-after: 3600\r\n", PAUSED);
@@ -269,10 +269,10 @@ async fn what_was_learnt_of_a_secret_says_nothing_of_the_next_one() {
     ));
     assert_eq!(ask(&sidecar).await.status, 401);
     assert_eq!(state_of(&sidecar, "anthropic:a").await, "rejected");
-    write_sink(folder.path(), sink("key-two"));
+    paste(folder.path(), "a", "key-two");
     eventually(|| async { ask(&sidecar).await.status == 429 }).await;
     assert_eq!(state_of(&sidecar, "anthropic:a").await, "cooling_down");
-    write_sink(folder.path(), sink("key-three"));
+    paste(folder.path(), "a", "key-three");
     eventually(|| async { ask(&sidecar).await.status == 200 }).await;
     assert_eq!(state_of(&sidecar, "anthropic:a").await, "ready");
 }
