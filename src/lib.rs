@@ -12,7 +12,7 @@
 //! | 3 | [`snapshot`]: all that a reload replaces; [`doctor`]: what is wrong around a config |
 //! | 2 | [`config`], [`upstream`], [`http_client`] |
 //! | 1 | [`forwarded`], [`credentials`], [`local_caller`], [`http1`], [`tls`], [`telemetry`] |
-//! | 0 | [`policy`], [`secrets`], [`authority`], [`base_url`], [`transport`], [`drain`], [`html`], [`regular_file`], [`request_id`] |
+//! | 0 | [`policy`], [`secrets`], [`authority`], [`base_url`], [`transport`], [`drain`], [`html`], [`proxy_protocol`], [`regular_file`], [`request_id`] |
 
 pub mod admin;
 pub mod authority;
@@ -32,6 +32,7 @@ pub mod listener;
 pub mod local_caller;
 pub mod policy;
 pub mod proxy;
+pub mod proxy_protocol;
 pub mod regular_file;
 pub mod request_id;
 pub mod secrets;
