@@ -42,7 +42,7 @@ pub use credential::{CredentialFormat, UpstreamCredential};
 pub use gateway::Gateway;
 pub use import::{ImportError, Imported, LeftOut, import_openclaw};
 pub use limits::Limits;
-pub use listen::Listen;
+pub use listen::{Listen, ListenAddress};
 pub use log::{Log, LogLevel};
 pub use models::{Agent, ModelProvider, Models, SharedKeys};
 pub use problem::{InFile, Problem, Warning};
@@ -165,6 +165,7 @@ impl Config {
         } = trusted_proxy;
         PolicyConfig {
             trusted_proxies: trusted_proxies.clone(),
+            unix_peer_uids: self.listen.unix_peer_uids.clone(),
             user_header: user_header.clone(),
             required_headers: required_headers.clone(),
             allow_users: users,
@@ -242,20 +243,13 @@ fn check_listeners(
     tls: bool,
     walk: &mut Walk<'_>,
 ) {
-    let Listen {
-        addresses,
-        redirect_http,
-    } = &listen.listen;
-    let own = addresses.iter().chain(redirect_http).copied();
-    let mut listeners: Vec<(std::net::SocketAddr, Place)> =
-        own.zip(listen.places.iter().cloned()).collect();
+    let mut listeners = listen.tcp.clone();
     if !tls {
-        if let (Some(_), Some((_, place))) = (redirect_http, listeners.last()) {
+        if let Some((_, place)) = &listen.redirect_http {
             walk.refuse(place, "got an address, expected none without `gateway.tls`: there is no https to redirect to");
         }
         let exposed = listeners
             .iter()
-            .take(addresses.len())
             .find(|(address, _)| !address.ip().to_canonical().is_loopback());
         if let Some((_, place)) = exposed {
             walk.warn(
@@ -264,7 +258,10 @@ fn check_listeners(
                  read and forge requests; see `gateway.tls`",
             );
         }
+    } else if let (Some((_, place)), true) = (&listen.redirect_http, listen.tcp.is_empty()) {
+        walk.refuse(place, "got an address, expected none without a TCP `listen.address`: there is no https to redirect to");
     }
+    listeners.extend(listen.redirect_http.clone());
     listeners.extend(admin.places.iter().cloned());
     listeners.extend(models);
     listen::refuse_clashes(&listeners, walk);

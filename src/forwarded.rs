@@ -118,6 +118,11 @@ impl Rewriter {
         }
     }
 
+    /// Whether the upstream's own secret is put on.
+    pub fn has_credential(&self) -> bool {
+        self.credential.is_some()
+    }
+
     /// Appends the `name: value` lines of the upstream's HTTP/1.1 head: `host`,
     /// the end-to-end fields in the order received, then ours. Framing,
     /// `Connection` and `Upgrade` are for the engine to add.
@@ -192,8 +197,9 @@ impl Rewriter {
         Written { scheme, client }
     }
 
-    fn client(&self, permit: &Permit<'_>) -> IpAddr {
-        let source = permit.source().address();
+    /// Where the client of a permitted request is: what `x-forwarded-for` becomes.
+    pub fn client(&self, permit: &Permit<'_>) -> IpAddr {
+        let source = permit.source().place();
         match permit.standing() {
             Standing::TrustedProxy => {
                 chain::client(values(permit, Class::ForwardedFor).rev(), &self.trusted)

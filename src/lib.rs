@@ -12,7 +12,7 @@
 //! | 3 | [`snapshot`]: all that a reload replaces; [`doctor`]: what is wrong around a config |
 //! | 2 | [`config`], [`upstream`], [`http_client`] |
 //! | 1 | [`forwarded`], [`credentials`], [`local_caller`], [`http1`], [`tls`], [`telemetry`] |
-//! | 0 | [`policy`], [`secrets`], [`authority`], [`base_url`], [`transport`], [`drain`], [`html`], [`proxy_protocol`], [`regular_file`], [`request_id`] |
+//! | 0 | [`policy`], [`secrets`], [`authority`], [`base_url`], [`transport`], [`drain`], [`html`], [`proxy_protocol`], [`regular_file`], [`request_id`], [`throttle`] |
 
 pub mod admin;
 pub mod authority;
@@ -39,6 +39,7 @@ pub mod secrets;
 pub mod server;
 pub mod snapshot;
 pub mod telemetry;
+pub mod throttle;
 pub mod tls;
 pub mod transport;
 pub mod upstream;

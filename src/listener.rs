@@ -1,60 +1,44 @@
 //! The accept loop: sockets in, connections with facts out.
 //!
 //! It is ours rather than Pingora's because Pingora's has no minimum TLS version,
-//! no limit of connections, no deadline that can be set for the handshake and no
-//! known port when it was asked for port 0.
+//! no limit of connections, no deadline that can be set for the handshake, no PROXY
+//! protocol, no credentials of a Unix socket's peer, and no known port when it was
+//! asked for port 0.
 
 mod interfaces;
 mod redirect;
+mod socket;
+mod unix_socket;
 
 pub use redirect::Redirect;
+pub use socket::{Listener, bind};
 
 use crate::drain::Drain;
 use crate::forwarded::Scheme;
 use crate::policy::Source;
 use crate::proxy::respond::Problem;
 use crate::proxy::{ConnectionFacts, FrontDoor, overload_answer};
-use crate::telemetry::metrics::Metrics;
+use crate::proxy_protocol;
+use crate::snapshot::Snapshot;
+use crate::telemetry::metrics::{Limit, Metrics, Refused};
+use crate::throttle::{Crowd, Place};
 use crate::transport::{Transport, keep_alive};
 use pingora_timeout::timeout;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket::{Accepted, BACKLOG};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
-/// Connections that the kernel holds for us while we are busy.
-const BACKLOG: i32 = 4096;
 /// How long to wait after the system refused a connection for want of
 /// descriptors or memory: trying again at once would only burn the processor.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
-
-/// Binds a listener; port 0 is whatever is free.
-///
-/// # Errors
-/// The system's, where the address is taken, not ours or not permitted.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    // A restart must not wait for the old connections' TIME_WAIT.
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        // `[::]` means both families only where the kernel says so; whoever wants
-        // both writes both.
-        socket.set_only_v6(true)?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
-}
+/// How long a client that is turned away may take to be told.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// What the connections of all listeners share.
 pub struct Shared {
@@ -62,6 +46,8 @@ pub struct Shared {
     pub door: Arc<FrontDoor>,
     /// How many there may be (`limits.maxConnections`).
     pub slots: Arc<Semaphore>,
+    /// How many each untrusted source has (`limits.maxConnectionsPerSource`).
+    pub crowd: Arc<Crowd>,
     /// Counts them.
     pub metrics: Arc<Metrics>,
     /// Ends the accepting.
@@ -69,7 +55,7 @@ pub struct Shared {
 }
 
 /// Accepts until the drain begins, and then what had reached the kernel before.
-pub async fn run(listener: TcpListener, shared: Arc<Shared>) {
+pub async fn run(listener: Listener, shared: Arc<Shared>) {
     let mut drain = shared.drain.watch();
     loop {
         let accepted = tokio::select! {
@@ -78,20 +64,20 @@ pub async fn run(listener: TcpListener, shared: Arc<Shared>) {
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((tcp, address)) => admit(tcp, address, &shared),
+            Ok(accepted) => admit(accepted, &shared),
             Err(error) => pause_after(&error).await,
         }
     }
     for _ in 0..BACKLOG {
-        let Some(Ok((tcp, address))) = accept_waiting(&listener).await else {
+        let Some(Ok(accepted)) = accept_waiting(&listener).await else {
             return;
         };
-        admit(tcp, address, &shared);
+        admit(accepted, &shared);
     }
 }
 
 /// A connection that is waiting in the backlog, if there is one.
-async fn accept_waiting(listener: &TcpListener) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+async fn accept_waiting(listener: &Listener) -> Option<io::Result<Accepted>> {
     tokio::select! {
         biased;
         accepted = listener.accept() => Some(accepted),
@@ -111,46 +97,47 @@ async fn pause_after(error: &io::Error) {
     }
 }
 
-fn admit(tcp: TcpStream, address: SocketAddr, shared: &Arc<Shared>) {
+fn admit(accepted: Accepted, shared: &Arc<Shared>) {
     let slot = shared.slots.clone().try_acquire_owned();
     let shared = shared.clone();
     tokio::spawn(async move {
-        match slot {
-            Ok(slot) => serve(tcp, address, shared, slot).await,
-            Err(_) => turn_away(tcp, &shared).await,
+        match (slot, accepted) {
+            (Ok(slot), accepted) => serve(accepted, shared, slot).await,
+            (Err(_), Accepted::Tcp(tcp, _)) => {
+                shared.metrics.limit_reached(Limit::MaxConnections);
+                let is_plain = shared.door.snapshot().tls.is_none();
+                turn_away(tcp, is_plain).await;
+            }
+            (Err(_), Accepted::Unix(unix, _)) => {
+                shared.metrics.limit_reached(Limit::MaxConnections);
+                turn_away(unix, true).await;
+            }
         }
     });
 }
 
-async fn serve(
-    tcp: TcpStream,
-    address: SocketAddr,
-    shared: Arc<Shared>,
-    slot: OwnedSemaphorePermit,
-) {
+async fn serve(accepted: Accepted, shared: Arc<Shared>, slot: OwnedSemaphorePermit) {
     let open = shared.metrics.connection_opened();
-    // Answers are whole when they are written: nothing is won by waiting.
-    let _ = tcp.set_nodelay(true);
-    keep_alive(&tcp);
     let snapshot = shared.door.snapshot();
-    let local = tcp.local_addr().ok();
-    let source = Source::new(address.ip(), interfaces::whose(address, local));
-    let (transport, scheme) = match &snapshot.tls {
-        None => (Transport::Tcp(tcp), Scheme::Http),
-        Some(config) => {
-            let handshake = TlsAcceptor::from(config.clone()).accept(tcp);
-            match timeout(snapshot.limits.handshake_timeout, handshake).await {
-                Ok(Ok(tls)) => (Transport::TlsServer(Box::new(tls)), Scheme::Https),
-                Ok(Err(error)) => {
-                    tracing::info!(source.ip = %source.address(), error.detail = %error, "TLS handshake failed");
-                    return;
-                }
-                Err(_) => {
-                    tracing::info!(source.ip = %source.address(), "TLS handshake timed out");
-                    return;
-                }
-            }
-        }
+    let ready = match accepted {
+        Accepted::Tcp(tcp, address) => receive(tcp, address, &shared, &snapshot).await,
+        // TLS would prove nothing here: the bytes don't leave the host, and the kernel
+        // says who sends them.
+        Accepted::Unix(unix, source) => Some(Ready {
+            transport: Transport::Unix(unix),
+            source,
+            scheme: Scheme::Http,
+            place: None,
+        }),
+    };
+    let Some(Ready {
+        transport,
+        source,
+        scheme,
+        place,
+    }) = ready
+    else {
+        return;
     };
     let facts = ConnectionFacts {
         source,
@@ -161,18 +148,95 @@ async fn serve(
     shared
         .door
         .clone()
-        .serve(transport, facts, (open, slot))
+        .serve(transport, facts, (open, slot, place))
         .await;
 }
 
-/// Beyond the limit: a plain client is told, a TLS one would cost a handshake.
-async fn turn_away(mut tcp: TcpStream, shared: &Shared) {
-    if shared.door.snapshot().tls.is_none() {
+/// A connection whose source is known and whose handshake is done.
+struct Ready {
+    transport: Transport,
+    source: Source,
+    scheme: Scheme,
+    place: Option<Place>,
+}
+
+/// Finds out who connected, and gets as far as the first request; none where it
+/// doesn't come to that.
+async fn receive(
+    mut tcp: TcpStream,
+    peer: SocketAddr,
+    shared: &Shared,
+    snapshot: &Snapshot,
+) -> Option<Ready> {
+    // Answers are whole when they are written: nothing is won by waiting.
+    let _ = tcp.set_nodelay(true);
+    keep_alive(&tcp);
+    let patience = snapshot.limits.handshake_timeout;
+    let address = if snapshot.proxy_protocol_from.contains(peer.ip()) {
+        match timeout(patience, proxy_protocol::read(&mut tcp)).await {
+            Ok(Ok(announced)) => announced,
+            Ok(Err(error)) => {
+                shared.metrics.connection_refused(Refused::ProxyHeader);
+                tracing::info!(source.ip = %peer.ip().to_canonical(), error.detail = %error, "a load balancer's connection is closed");
+                return None;
+            }
+            Err(_) => {
+                shared.metrics.limit_reached(Limit::HandshakeTimeout);
+                tracing::info!(source.ip = %peer.ip().to_canonical(), "the PROXY header did not come in time");
+                return None;
+            }
+        }
+    } else {
+        peer
+    };
+    let local = tcp.local_addr().ok();
+    let source = Source::new(address.ip(), interfaces::whose(address, local));
+    let place = match snapshot.limits.max_connections_per_source {
+        max if max > 0 && !snapshot.policy.trusts(source) => {
+            let Some(place) = shared.crowd.enter(source.place(), max) else {
+                shared.metrics.limit_reached(Limit::MaxConnectionsPerSource);
+                turn_away(tcp, snapshot.tls.is_none()).await;
+                return None;
+            };
+            Some(place)
+        }
+        _ => None,
+    };
+    let (transport, scheme) = match &snapshot.tls {
+        None => (Transport::Tcp(tcp), Scheme::Http),
+        Some(config) => {
+            let handshake = TlsAcceptor::from(config.clone()).accept(tcp);
+            match timeout(patience, handshake).await {
+                Ok(Ok(tls)) => (Transport::TlsServer(Box::new(tls)), Scheme::Https),
+                Ok(Err(error)) => {
+                    shared.metrics.connection_refused(Refused::TlsHandshake);
+                    tracing::info!(source.ip = %source, error.detail = %error, "TLS handshake failed");
+                    return None;
+                }
+                Err(_) => {
+                    shared.metrics.limit_reached(Limit::HandshakeTimeout);
+                    tracing::info!(source.ip = %source, "TLS handshake timed out");
+                    return None;
+                }
+            }
+        }
+    };
+    Some(Ready {
+        transport,
+        source,
+        scheme,
+        place,
+    })
+}
+
+/// Beyond a limit: a plain client is told, a TLS one would cost a handshake.
+async fn turn_away(mut stream: impl AsyncWrite + Unpin, is_plain: bool) {
+    if is_plain {
         let answer = overload_answer(Problem::Overloaded);
         // Whoever doesn't take it goes without.
-        let _ = timeout(Duration::from_secs(1), async {
-            tcp.write_all(&answer).await?;
-            tcp.shutdown().await
+        let _ = timeout(PARTING, async {
+            stream.write_all(&answer).await?;
+            stream.shutdown().await
         })
         .await;
     }

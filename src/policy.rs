@@ -36,6 +36,8 @@ use survey::Survey;
 pub struct PolicyConfig {
     /// Who may send requests in. Empty: nobody.
     pub trusted_proxies: TrustedNets,
+    /// Which users' processes may send requests in through a Unix socket.
+    pub unix_peer_uids: Vec<u32>,
     /// The header in which the trusted proxy names the user.
     pub user_header: FieldName,
     /// Headers that must come, once, with a value.
@@ -61,6 +63,7 @@ pub struct PolicyConfig {
 /// The rules of the front door, ready to decide.
 pub struct Policy {
     trusted_proxies: TrustedNets,
+    unix_peer_uids: Box<[u32]>,
     user_header: FieldName,
     required_headers: Box<[FieldName]>,
     allow_users: AllowUsers,
@@ -124,6 +127,7 @@ impl Policy {
     pub fn new(config: PolicyConfig) -> Self {
         let PolicyConfig {
             trusted_proxies,
+            unix_peer_uids,
             user_header,
             mut required_headers,
             allow_users,
@@ -156,6 +160,7 @@ impl Policy {
         };
         Self {
             trusted_proxies,
+            unix_peer_uids: unix_peer_uids.into(),
             user_header,
             required_headers: required_headers.into(),
             allow_users,
@@ -176,6 +181,51 @@ impl Policy {
         request: &Request<'a>,
     ) -> Result<Permit<'a>, Denial> {
         self.check(*source, *request).map_err(Denial::new)
+    }
+
+    /// Whether what was once permitted for `user` would be now, as far as it depends on
+    /// who sent it in and for whom: a long-lived session is asked for after a change.
+    /// Without a user it was a public route's.
+    ///
+    /// # Errors
+    /// The denial that a new request of theirs would get.
+    pub fn still_permits(&self, source: Source, user: Option<&str>) -> Result<(), Denial> {
+        let trusted = self.trusts(source);
+        let standing = match user {
+            Some(_) if !trusted => Err(Cause::UntrustedSource(source)),
+            None if !trusted && !self.has_route_for(source) => Err(Cause::UntrustedSource(source)),
+            _ => self.check_place(source),
+        };
+        let allowed = standing.and_then(|()| match user {
+            Some(user) if !self.allow_users.allows(user) => Err(Cause::UserNotAllowed(user.into())),
+            _ => Ok(()),
+        });
+        allowed.map_err(Denial::new)
+    }
+
+    /// Whether a user who was granted `scopes` may hold them now. None: no scopes were
+    /// named, which the gateway reads as its default set.
+    pub fn still_grants(&self, user: &str, scopes: Option<&[u8]>) -> bool {
+        match (&self.scope_rule, scopes) {
+            (ScopeRule::Refuse | ScopeRule::Believe, _) => true,
+            (ScopeRule::Ceilings(_), None) => false,
+            (ScopeRule::Ceilings(ceilings), Some(scopes)) => ceilings.covers_all(user, scopes),
+        }
+    }
+
+    fn has_route_for(&self, source: Source) -> bool {
+        let address = source.address();
+        let sources = self.public_routes.iter().filter_map(PublicRoute::sources);
+        address.is_some_and(|address| sources.into_iter().any(|nets| nets.contains(address)))
+    }
+
+    /// Whether a source is one of the trusted proxies: by its address, or by the user
+    /// that it runs as.
+    pub fn trusts(&self, source: Source) -> bool {
+        match (source.address(), source.uid()) {
+            (Some(address), _) => self.trusted_proxies.contains(address),
+            (None, uid) => uid.is_some_and(|uid| self.unix_peer_uids.contains(&uid)),
+        }
     }
 
     /// The networks whose sources are trusted.
@@ -201,8 +251,8 @@ impl Policy {
             });
         }
 
-        if !self.trusted_proxies.contains(source.address()) {
-            return Err(Cause::UntrustedSource(source.address()));
+        if !self.trusts(source) {
+            return Err(Cause::UntrustedSource(source));
         }
         self.check_place(source)?;
 
@@ -239,11 +289,12 @@ impl Policy {
         if self.public_routes.is_empty() {
             return None;
         }
-        let trusted = self.trusted_proxies.contains(source.address());
+        let trusted = self.trusts(source);
         let open = routes::fitting(&self.public_routes, request).any(|route| {
-            route
-                .sources()
-                .map_or(trusted, |sources| sources.contains(source.address()))
+            route.sources().map_or(trusted, |sources| {
+                let address = source.address();
+                address.is_some_and(|address| sources.contains(address))
+            })
         });
         let standing = if trusted {
             Standing::TrustedProxy
@@ -257,14 +308,14 @@ impl Policy {
     /// could name any user through them.
     fn check_place(&self, source: Source) -> Result<(), Cause> {
         if source.is_loopback() && !self.allow_loopback {
-            return Err(Cause::LoopbackSource(source.address()));
+            return Err(Cause::LoopbackSource(source));
         }
         match source.local_interface() {
             LocalInterface::Yes if !self.allow_local_interface => {
-                Err(Cause::LocalInterfaceSource(source.address()))
+                Err(Cause::LocalInterfaceSource(source))
             }
             LocalInterface::Unknown if !self.allow_local_interface => {
-                Err(Cause::LocalInterfaceCheckFailed(source.address()))
+                Err(Cause::LocalInterfaceCheckFailed(source))
             }
             _ => Ok(()),
         }

@@ -14,6 +14,7 @@
 mod admission;
 mod exchange;
 mod forward;
+mod grant;
 mod http1_connection;
 mod http2;
 mod http2_ledger;
@@ -34,6 +35,7 @@ use crate::snapshot::{Snapshot, Terms};
 use crate::telemetry::metrics::Metrics;
 use crate::transport::Transport;
 use arc_swap::ArcSwap;
+use grant::Announcer;
 use std::sync::Arc;
 
 /// What is known of a connection before its first request.
@@ -47,9 +49,19 @@ pub struct ConnectionFacts {
     pub terms: Arc<Terms>,
 }
 
+impl ConnectionFacts {
+    /// Whether the connection proved less than one must prove under `now`. A Unix
+    /// socket's peer is proven by the kernel, whatever TLS asks for.
+    fn is_outdated(&self, now: &Snapshot) -> bool {
+        let is_current = Arc::ptr_eq(&self.terms, &now.terms) || self.source.uid().is_some();
+        !is_current && !self.terms.suffice_for(&now.terms)
+    }
+}
+
 /// Serves connections under the current snapshot.
 pub struct FrontDoor {
     snapshot: ArcSwap<Snapshot>,
+    announcer: Announcer,
     metrics: Arc<Metrics>,
     drain: Drain,
 }
@@ -59,6 +71,7 @@ impl FrontDoor {
     pub fn new(snapshot: Arc<Snapshot>, metrics: Arc<Metrics>, drain: Drain) -> Self {
         Self {
             snapshot: ArcSwap::new(snapshot),
+            announcer: Announcer::new(),
             metrics,
             drain,
         }
@@ -69,10 +82,11 @@ impl FrontDoor {
         self.snapshot.load_full()
     }
 
-    /// Decides new requests by `snapshot` from here on; those under way end under the
-    /// one that they began with.
+    /// Decides new requests by `snapshot` from here on. Those under way end under the
+    /// one that they began with, but for those that it would not permit: they end now.
     pub fn replace(&self, snapshot: Arc<Snapshot>) {
         self.snapshot.store(snapshot);
+        self.announcer.announce();
     }
 
     /// Serves one connection to its end. `slot` is what the connection holds (its

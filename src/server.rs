@@ -14,7 +14,7 @@ pub use signals::{StopSignals, dismissed, stop_signals};
 
 use crate::admin::{self, AdminState, Condition, Health, Kind, ReloadRequest, UpstreamProbe};
 use crate::broker::Broker;
-use crate::config::Config;
+use crate::config::{Config, ListenAddress};
 use crate::drain::DrainControl;
 use crate::listener::{self, Shared};
 use crate::local_caller::AllowedHosts;
@@ -44,6 +44,9 @@ const REAP_EVERY: Duration = Duration::from_secs(10);
 /// How often idle connections to the upstream are looked through.
 const CLOSE_IDLE_EVERY: Duration = Duration::from_millis(500);
 
+/// How often the rates of users and clients are looked through.
+const FORGET_IDLE_EVERY: Duration = Duration::from_secs(60);
+
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -54,7 +57,7 @@ pub enum ServerError {
     #[error("can't listen on {address} (`{key}`)")]
     Bind {
         /// The address.
-        address: SocketAddr,
+        address: ListenAddress,
         /// The config key that names it.
         key: &'static str,
         /// The system's answer.
@@ -202,6 +205,7 @@ impl Server {
         let shared = Arc::new(Shared {
             door,
             slots: Arc::new(Semaphore::new(max_connections)),
+            crowd: Arc::default(),
             metrics,
             drain,
         });
@@ -246,21 +250,22 @@ impl Server {
                 admin_stopped,
             ))
         });
-        let listening = |name: &'static str, address: SocketAddr| {
+        let listening = |name: &'static str, address: &dyn std::fmt::Display| {
             tracing::info!(listener.name = name, listener.address = %address, "listening");
         };
-        listening("admin", self.addresses.admin);
+        listening("admin", &self.addresses.admin);
         let mut accepting = Vec::new();
-        for (listener, &address) in front.into_iter().zip(&self.addresses.front) {
+        for (listener, address) in front.into_iter().zip(&self.addresses.front) {
             listening("front", address);
             accepting.push(tokio::spawn(listener::run(listener, self.shared.clone())));
         }
         if let Some(((redirect, listener), address)) = redirect.zip(self.addresses.redirect) {
-            listening("redirect", address);
+            listening("redirect", &address);
             tokio::spawn(redirect.run(listener, self.shared.drain.clone()));
         }
         let mut background = vec![
             tokio::spawn(close_idle(self.shared.door.clone())),
+            tokio::spawn(forget_idle(self.shared.door.clone())),
             tokio::spawn(inherit()),
             tokio::spawn(watch_upstream(
                 self.shared.door.clone(),
@@ -275,7 +280,7 @@ impl Server {
             self.broker.clone().zip(models).zip(self.addresses.models)
         {
             background.push(tokio::spawn(broker.clone().keep()));
-            listening("models", address);
+            listening("models", &address);
             accepting.push(tokio::spawn(broker.serve(listener)));
         }
         self.health.met(Condition::ListenersBound);
@@ -316,9 +321,14 @@ impl Server {
         Ok(())
     }
 
-    /// Where the front door listens: what port 0 became.
+    /// Where the front door listens on TCP: what port 0 became.
     pub fn front_addresses(&self) -> Vec<SocketAddr> {
-        self.addresses.front.clone()
+        let addresses = self.addresses.front.iter();
+        let tcp = addresses.filter_map(|address| match address {
+            ListenAddress::Tcp(address) => Some(*address),
+            ListenAddress::Unix(_) => None,
+        });
+        tcp.collect()
     }
 
     /// Where the admin listener is.
@@ -333,6 +343,14 @@ async fn close_idle(door: Arc<FrontDoor>) {
     loop {
         ticks.tick().await;
         door.snapshot().upstream.close_expired();
+    }
+}
+
+/// Forgets who has sent no request for long, for ever.
+async fn forget_idle(door: Arc<FrontDoor>) {
+    loop {
+        tokio::time::sleep(FORGET_IDLE_EVERY).await;
+        door.snapshot().rates.forget_idle();
     }
 }
 

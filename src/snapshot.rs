@@ -4,6 +4,7 @@ mod back_door;
 mod error;
 mod front_tls;
 mod gateway;
+mod rates;
 mod secrets;
 mod terms;
 mod token;
@@ -11,6 +12,7 @@ mod watched;
 
 pub use back_door::{AgentCaller, BackDoor, Provider, ReadyKey, inspect as inspect_back_door};
 pub use error::BuildError;
+pub use rates::{Exceeded, Rates};
 pub use secrets::{IGNORED_INACTIVE, SecretProblem, SecretState, Secrets, State};
 pub use terms::Terms;
 pub use token::{Token, TokenError};
@@ -20,7 +22,7 @@ use crate::config::{
     ADMIN_TOKEN, AllowUsersSource, Config, Limits, TlsKey, UPSTREAM_CREDENTIAL, parse_users_file,
 };
 use crate::forwarded::{Credential, ForwardedConfig, Rewriter};
-use crate::policy::{AllowUsers, Policy};
+use crate::policy::{AllowUsers, Policy, TrustedNets};
 use crate::regular_file;
 use crate::secrets::Environment;
 use crate::telemetry::logging::AccessLog;
@@ -61,6 +63,10 @@ pub struct Snapshot {
     pub hsts: Option<Bytes>,
     /// How much and how long.
     pub limits: Limits,
+    /// The load balancers that begin their connections with a PROXY header.
+    pub proxy_protocol_from: TrustedNets,
+    /// How often users and clients may come.
+    pub rates: Rates,
     /// Whether each request leaves a line.
     pub access_log: bool,
     /// What the admin listener asks for.
@@ -146,6 +152,8 @@ impl Snapshot {
                     terms: known.cloned().unwrap_or_else(|| Arc::new(terms)),
                     certificate_expiry,
                     hsts: hsts.map(Bytes::from),
+                    proxy_protocol_from: config.listen.proxy_protocol_from.clone(),
+                    rates: Rates::of(&config.limits, previous.map(|previous| &previous.rates)),
                     limits: config.limits.clone(),
                     access_log: config.log.access == AccessLog::On,
                     admin_token,

@@ -20,8 +20,10 @@ const FLOORS: [&[&str]; 7] = [
         "transport",
         "drain",
         "html",
+        "proxy_protocol",
         "regular_file",
         "request_id",
+        "throttle",
     ],
     &[
         "forwarded",

@@ -22,9 +22,9 @@ const REDACTED: &str = "[redacted]";
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigPath,
-    /// The address that the request comes from
-    #[arg(long, value_name = "IP")]
-    source: IpAddr,
+    /// The address that the request comes from, or `unix:UID` for a Unix socket's peer
+    #[arg(long, value_name = "IP", value_parser = parse_origin)]
+    source: Origin,
     /// A header of the request, as curl takes it; may be repeated
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = parse_header)]
     headers: Vec<(String, String)>,
@@ -43,6 +43,21 @@ pub(super) struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Where the request comes from.
+#[derive(Debug, Clone, Copy)]
+enum Origin {
+    Address(IpAddr),
+    UnixPeer(u32),
+}
+
+fn parse_origin(text: &str) -> Result<Origin, String> {
+    let origin = match text.strip_prefix("unix:") {
+        Some(uid) => uid.parse().ok().map(Origin::UnixPeer),
+        None => text.parse().ok().map(Origin::Address),
+    };
+    origin.ok_or_else(|| "expected an IP address, or `unix:` and a user's number".to_owned())
 }
 
 fn parse_header(text: &str) -> Result<(String, String), String> {
@@ -100,7 +115,10 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     } else {
         LocalInterface::No
     };
-    let source = Source::new(arguments.source, local);
+    let source = match arguments.source {
+        Origin::Address(address) => Source::new(address, local),
+        Origin::UnixPeer(uid) => Source::unix_peer(uid),
+    };
     let explanation = match rules.policy.decide(&source, &request) {
         Ok(permit) => permitted(&config, &rules, &source, &permit, &host),
         Err(denial) => denied(&source, &denial),
@@ -174,12 +192,14 @@ fn permitted(
         .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
         .collect();
 
-    let address = source.address();
     let mut because = Vec::new();
-    if let Some(net) = rules.policy.trusted_proxies().matching(address) {
+    let nets = rules.policy.trusted_proxies();
+    if let Some(net) = source.address().and_then(|address| nets.matching(address)) {
         because.push(format!(
-            "source {address} is in gateway.trustedProxies ({net})"
+            "source {source} is in gateway.trustedProxies ({net})"
         ));
+    } else if source.uid().is_some() {
+        because.push(format!("source {source} is in listen.unixPeerUids"));
     }
     let (decision, user) = match permit.identity() {
         Identity::User { user, .. } => {
@@ -203,7 +223,7 @@ fn permitted(
     because.push(format!("the client's address is {}", written.client));
     let json = json!({
         "decision": decision,
-        "source": address,
+        "source": source.to_string(),
         "user": user,
         "client": written.client,
         "because": because,
@@ -222,7 +242,7 @@ fn denied(source: &Source, denial: &Denial) -> Explanation {
     let code = denial.code();
     let json = json!({
         "decision": "denied",
-        "source": source.address(),
+        "source": source.to_string(),
         "status": code.status(),
         "code": code.as_str(),
         "reason": denial.reason(),

@@ -66,13 +66,6 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// Refuses the key, if it is there, for a later version will know it.
-    pub(super) fn not_yet(&self, walk: &mut Walk<'_>, what: &str) {
-        if self.is_present() {
-            walk.refuse(&self.place, format!("{what}: not supported yet"));
-        }
-    }
-
     /// A string.
     pub(super) fn text(
         &self,

@@ -1,6 +1,7 @@
 //! `[limits]`: how much and how long, each with a default that lets long
 //! WebSocket and SSE sessions live.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::quantity::ByteSize;
@@ -37,8 +38,28 @@ pub struct Limits {
     /// For a WebSocket without a frame in either direction. Default 10 min; the
     /// gateway pings every 25 s.
     pub websocket_idle_timeout: Duration,
+    /// For a WebSocket as a whole: its user was verified when it was opened, and is again
+    /// when the client comes back. Default 24 h.
+    pub websocket_max_lifetime: Duration,
     /// Connections of the front door at a time. Default 20,000.
     pub max_connections: usize,
+    /// Of those, connections of one source that isn't trusted: an IPv4 address, or the
+    /// /64 of an IPv6 one. Default 100; 0 is no limit.
+    pub max_connections_per_source: usize,
+    /// Requests that are with the gateway at a time. Default 4,096.
+    pub max_requests_in_flight: usize,
+    /// Streams of an HTTP/2 connection at a time. Default 100.
+    pub http2_max_streams: u32,
+    /// Streams that an HTTP/2 connection may cancel in 10 s beyond those whose answer
+    /// it takes. Default 200.
+    pub http2_max_resets: u32,
+    /// Requests a second of one user. Default none: no limit.
+    pub requests_per_second_per_user: Option<NonZeroU32>,
+    /// Requests a second from one client's address, unless it is a trusted source's own.
+    /// Default none: no limit.
+    pub requests_per_second_per_client: Option<NonZeroU32>,
+    /// Requests at once beyond those rates. Default 100: a page's worth.
+    pub request_burst: NonZeroU32,
 }
 
 const MILLIS_100: Duration = Duration::from_millis(100);
@@ -46,6 +67,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
+
+const BURST: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
 
 impl Default for Limits {
     fn default() -> Self {
@@ -61,7 +84,15 @@ impl Default for Limits {
             upstream_first_byte_timeout: 15 * MINUTE,
             shutdown_grace: 15 * SECOND,
             websocket_idle_timeout: 10 * MINUTE,
+            websocket_max_lifetime: DAY,
             max_connections: 20_000,
+            max_connections_per_source: 100,
+            max_requests_in_flight: 4096,
+            http2_max_streams: 100,
+            http2_max_resets: 200,
+            requests_per_second_per_user: None,
+            requests_per_second_per_client: None,
+            request_burst: BURST,
         }
     }
 }
@@ -79,8 +110,15 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Limits {
         upstream_first_byte_timeout,
         shutdown_grace,
         websocket_idle_timeout,
+        websocket_max_lifetime,
         max_connections,
+        max_connections_per_source,
+        max_requests_in_flight,
+        http2_max_streams,
+        http2_max_resets,
         requests_per_second_per_user,
+        requests_per_second_per_client,
+        request_burst,
     ] = section.fields(
         walk,
         [
@@ -95,19 +133,22 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Limits {
             "upstreamFirstByteTimeout",
             "shutdownGrace",
             "websocketIdleTimeout",
+            "websocketMaxLifetime",
             "maxConnections",
+            "maxConnectionsPerSource",
+            "maxRequestsInFlight",
+            "http2MaxStreams",
+            "http2MaxResets",
             "requestsPerSecondPerUser",
+            "requestsPerSecondPerClient",
+            "requestBurst",
         ],
         &[],
     );
-    if requests_per_second_per_user
-        .integer(walk, 0..=1_000_000)
-        .is_some_and(|rate| rate != 0)
-    {
-        requests_per_second_per_user.not_yet(walk, "a rate for each user (0 is off)");
-    }
     let default = Limits::default();
     let count = |number: Option<u64>| number.and_then(|number| usize::try_from(number).ok());
+    let small = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok());
+    let rate = |number: Option<u64>| small(number).and_then(NonZeroU32::new);
     Limits {
         max_header_bytes: max_header_bytes
             .size(walk, ByteSize::kib(1)..=ByteSize::mib(1))
@@ -140,7 +181,26 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Limits {
         websocket_idle_timeout: websocket_idle_timeout
             .duration(walk, 30 * SECOND..=7 * DAY)
             .unwrap_or(default.websocket_idle_timeout),
+        websocket_max_lifetime: websocket_max_lifetime
+            .duration(walk, MINUTE..=365 * DAY)
+            .unwrap_or(default.websocket_max_lifetime),
         max_connections: count(max_connections.integer(walk, 1..=1_000_000))
             .unwrap_or(default.max_connections),
+        max_connections_per_source: count(max_connections_per_source.integer(walk, 0..=1_000_000))
+            .unwrap_or(default.max_connections_per_source),
+        max_requests_in_flight: count(max_requests_in_flight.integer(walk, 1..=1_000_000))
+            .unwrap_or(default.max_requests_in_flight),
+        http2_max_streams: small(http2_max_streams.integer(walk, 1..=1000))
+            .unwrap_or(default.http2_max_streams),
+        http2_max_resets: small(http2_max_resets.integer(walk, 10..=100_000))
+            .unwrap_or(default.http2_max_resets),
+        requests_per_second_per_user: rate(
+            requests_per_second_per_user.integer(walk, 0..=1_000_000),
+        ),
+        requests_per_second_per_client: rate(
+            requests_per_second_per_client.integer(walk, 0..=1_000_000),
+        ),
+        request_burst: rate(request_burst.integer(walk, 1..=1_000_000))
+            .unwrap_or(default.request_burst),
     }
 }

@@ -1,32 +1,67 @@
 //! `[listen]`: where sources connect to.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use toml::de::DeValue;
 
 use super::entry::Entry;
+use super::gateway::read_nets;
 use super::section::Section;
 use super::shape::Shape;
+use super::upstream_url::parse_socket_path;
 use super::walk::{Place, Walk};
+use crate::policy::TrustedNets;
 
 /// Where sources connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {
     /// The front door's addresses: at least one, none twice.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<ListenAddress>,
+    /// Which users' processes may send requests in through a Unix socket. Not empty
+    /// where there is one.
+    pub unix_peer_uids: Vec<u32>,
     /// Where plain HTTP is answered with a redirect to https, and nothing else.
     pub redirect_http: Option<SocketAddr>,
+    /// The load balancers that begin their connections with a PROXY header. Default
+    /// none.
+    pub proxy_protocol_from: TrustedNets,
+}
+
+/// One of the front door's addresses. Shown as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// An IP address and port.
+    Tcp(SocketAddr),
+    /// `unix:/path`.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// `[listen]` with the places that problems seen later need.
 pub(super) struct Read {
     pub(super) listen: Listen,
-    /// The place of each address, then of `redirectHttp` where there is one.
-    pub(super) places: Vec<Place>,
+    /// Each address of TCP.
+    pub(super) tcp: Vec<(SocketAddr, Place)>,
+    /// `redirectHttp`, where there is one.
+    pub(super) redirect_http: Option<(SocketAddr, Place)>,
 }
 
-const ADDRESSES: &str = "an address and port such as \"0.0.0.0:8443\", or an array of them";
+const ADDRESSES: &str =
+    "an address and port such as \"0.0.0.0:8443\", \"unix:/PATH\", or an array of them";
+const LISTEN_ADDRESS: &str = "an IP address and port such as \"0.0.0.0:8443\", or \"unix:/PATH\"";
 const ADDRESS: &str = "an IP address and port such as \"0.0.0.0:8443\"";
+const BALANCERS: &str = "an array of the load balancers' IP addresses and CIDRs";
+const UIDS: &str = "an array of users' numbers (uids)";
 
 pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<Read> {
     let [address, unix_peer_uids, redirect_http, proxy_protocol_from] = section.fields(
@@ -39,43 +74,102 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<Read> {
         ],
         &[],
     );
-    unix_peer_uids.not_yet(walk, "listening on Unix sockets");
-    if proxy_protocol_from
-        .items(walk, "an array of CIDRs")
-        .is_some_and(|items| !items.is_empty())
-    {
-        proxy_protocol_from.not_yet(walk, "the PROXY protocol");
-    }
-
     address.needed(walk, ADDRESSES);
-    let mut listen = Listen {
-        addresses: Vec::new(),
-        redirect_http: None,
-    };
-    let mut places = Vec::new();
+    let mut addresses = Vec::new();
+    let mut tcp = Vec::new();
     for entry in entries(&address, walk) {
-        if let Some(address) = read_address(&entry, walk) {
-            listen.addresses.push(address);
-            places.push(entry.place().clone());
+        match read_listen_address(&entry, walk) {
+            Some(ListenAddress::Tcp(address)) => {
+                tcp.push((address, entry.place().clone()));
+                addresses.push(ListenAddress::Tcp(address));
+            }
+            Some(unix) if addresses.contains(&unix) => {
+                walk.refuse(
+                    entry.place(),
+                    format!("got `{unix}` twice, expected an address of its own"),
+                );
+            }
+            Some(unix) => addresses.push(unix),
+            None => {}
         }
     }
-    listen.redirect_http = read_address(&redirect_http, walk);
-    if listen.redirect_http.is_some() {
-        places.push(redirect_http.place().clone());
-    }
-    (!listen.addresses.is_empty()).then_some(Read { listen, places })
+    let has_unix = addresses.len() > tcp.len();
+    let unix_peer_uids = read_uids(&unix_peer_uids, has_unix, walk);
+    let at = redirect_http.place().clone();
+    let redirect_http = read_address(&redirect_http, walk);
+    let listen = Listen {
+        unix_peer_uids,
+        redirect_http,
+        proxy_protocol_from: read_balancers(&proxy_protocol_from, walk),
+        addresses,
+    };
+    (!listen.addresses.is_empty()).then_some(Read {
+        listen,
+        tcp,
+        redirect_http: redirect_http.map(|address| (address, at)),
+    })
 }
 
-/// A socket address under any key; a Unix socket is for a later version.
-pub(super) fn read_address(entry: &Entry<'_>, walk: &mut Walk<'_>) -> Option<SocketAddr> {
-    if entry
-        .value()
-        .and_then(DeValue::as_str)
-        .is_some_and(|text| text.starts_with("unix:"))
-    {
-        entry.not_yet(walk, "listening on Unix sockets");
-        return None;
+fn read_uids(entry: &Entry<'_>, has_unix: bool, walk: &mut Walk<'_>) -> Vec<u32> {
+    let mut uids = Vec::new();
+    let problems = walk.problem_count();
+    for item in entry.items(walk, UIDS).unwrap_or_default() {
+        let uid = item.integer(walk, 0..=u64::from(u32::MAX) - 1);
+        uids.extend(uid.and_then(|uid| u32::try_from(uid).ok()));
     }
+    match (has_unix, entry.is_present()) {
+        (true, is_present) if uids.is_empty() && problems == walk.problem_count() => {
+            let got = if is_present {
+                "an empty array"
+            } else {
+                "nothing"
+            };
+            walk.refuse(
+                entry.place(),
+                format!("got {got}, expected {UIDS}: who may connect to the Unix socket"),
+            );
+        }
+        (false, true) => walk.warn(
+            entry.place(),
+            "has no effect: no `unix:` address is listened on",
+        ),
+        _ => {}
+    }
+    uids
+}
+
+/// Unlike `trustedProxies` this may be empty: then nobody speaks for others.
+fn read_balancers(entry: &Entry<'_>, walk: &mut Walk<'_>) -> TrustedNets {
+    if matches!(entry.value(), Some(DeValue::Array(items)) if items.is_empty()) {
+        return TrustedNets::default();
+    }
+    let nets = read_nets(entry, walk, BALANCERS).unwrap_or_default();
+    if nets.covers_everything() {
+        walk.warn(
+            entry.place(),
+            "EVERY ADDRESS MAY NAME ANY SOURCE: whoever reaches the listener passes for a trusted \
+             proxy; list the load balancers alone",
+        );
+    }
+    nets
+}
+
+fn read_listen_address(entry: &Entry<'_>, walk: &mut Walk<'_>) -> Option<ListenAddress> {
+    entry.parse(walk, Shape::Address, LISTEN_ADDRESS, |text| {
+        match text.strip_prefix("unix:") {
+            Some(path) => parse_socket_path(path)
+                .map(ListenAddress::Unix)
+                .map_err(str::to_owned),
+            None => text
+                .parse()
+                .map(ListenAddress::Tcp)
+                .map_err(|_| String::new()),
+        }
+    })
+}
+
+/// A socket address under any key.
+pub(super) fn read_address(entry: &Entry<'_>, walk: &mut Walk<'_>) -> Option<SocketAddr> {
     entry.parse(walk, Shape::Address, ADDRESS, |text| {
         text.parse().map_err(|_| String::new())
     })

@@ -264,6 +264,14 @@ fn warns_of_what_is_allowed_and_unwise() {
             "3:11: listen.address: serves plain HTTP off loopback",
         ),
         (
+            with("address", "unixPeerUids = [33]\naddress"),
+            "3:16: listen.unixPeerUids: has no effect",
+        ),
+        (
+            with("address", "proxyProtocolFrom = [\"0.0.0.0/0\"]\naddress"),
+            "3:21: listen.proxyProtocolFrom: EVERY ADDRESS MAY NAME ANY SOURCE",
+        ),
+        (
             with("127.0.0.1:18789", "10.0.0.9"),
             "5:7: upstream.url: requests go to another host in plain HTTP",
         ),

@@ -33,13 +33,7 @@ impl UpstreamUrl {
     /// empty where the text is no such URL at all.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         if let Some(path) = text.strip_prefix("unix:") {
-            return match path {
-                path if path.starts_with("//") => Err("write unix:/PATH, without `//`"),
-                path if path.contains('\0') || !path.starts_with('/') || path == "/" => {
-                    Err("the socket's path must be absolute")
-                }
-                path => Ok(Self::Unix(PathBuf::from(path))),
-            };
+            return parse_socket_path(path).map(Self::Unix);
         }
         let (scheme, rest) = text.split_once("://").ok_or("")?;
         let tls = match scheme {
@@ -101,6 +95,18 @@ impl UpstreamHost {
         } else {
             Err("the host is neither an IP address nor a DNS name")
         }
+    }
+}
+
+/// The path of a Unix socket, which the system holds in 108 bytes, the last a NUL.
+pub(super) fn parse_socket_path(path: &str) -> Result<PathBuf, &'static str> {
+    match path {
+        path if path.starts_with("//") => Err("write unix:/PATH, without `//`"),
+        path if path.contains('\0') || !path.starts_with('/') || path.ends_with('/') => {
+            Err("the socket's path must be absolute")
+        }
+        path if path.len() > 107 => Err("the socket's path must be at most 107 bytes long"),
+        path => Ok(PathBuf::from(path)),
     }
 }
 

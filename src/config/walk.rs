@@ -71,6 +71,11 @@ impl<'t> Walk<'t> {
         });
     }
 
+    /// How many problems were found so far.
+    pub(super) fn problem_count(&self) -> usize {
+        self.problems.len()
+    }
+
     /// Whether something is wrong with the key that is shown so, or below it.
     pub(super) fn has_problem_at(&self, shown: &str) -> bool {
         self.problems.iter().any(|problem| {

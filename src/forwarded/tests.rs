@@ -35,6 +35,7 @@ fn door(adjust: impl FnOnce(&mut PolicyConfig)) -> Door {
     .unwrap();
     let mut config = PolicyConfig {
         trusted_proxies: TrustedNets::parse(["10.0.0.0/8"]).unwrap(),
+        unix_peer_uids: vec![],
         user_header: name("x-forwarded-user"),
         required_headers: vec![],
         allow_users: AllowUsers::Any,

@@ -71,9 +71,12 @@ pub enum HeadError {
     /// Something that has two readings, or none. The text says what, for the log.
     #[error("{0}")]
     Malformed(&'static str),
-    /// More fields than allowed, or more bytes.
-    #[error("the head is larger than allowed")]
+    /// More bytes than allowed.
+    #[error("the head is longer than `limits.maxHeaderBytes`")]
     TooLarge,
+    /// More fields than allowed.
+    #[error("the head has more fields than `limits.maxHeaders`")]
+    TooManyFields,
     /// `TRACE`, `TRACK`, `CONNECT`.
     #[error("the method is not served")]
     MethodNotAllowed,
@@ -100,7 +103,7 @@ pub fn parse<'a>(
     match request.parse_with_uninit_headers(head, &mut slots[..max_fields]) {
         Ok(httparse::Status::Complete(length)) if length == head.len() => {}
         Ok(_) => return Err(Malformed("the head does not end with its empty line")),
-        Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooLarge),
+        Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooManyFields),
         Err(error) => return Err(Malformed(reason(error))),
     }
     for header in request.headers.iter() {

@@ -2,16 +2,16 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::IpAddr;
 
 use super::names::FieldName;
 use super::request::MAX_FIELDS;
+use super::source::Source;
 use super::user::{MAX_USER_BYTES, UserProblem};
 
 /// The rule that refused a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
-    /// The source is in none of the trusted networks.
+    /// The source is in none of the trusted networks, nor a trusted Unix peer.
     UntrustedSource,
     /// A loopback source without `allowLoopback`.
     LoopbackSource,
@@ -42,10 +42,10 @@ pub struct Denial(Cause);
 /// the client's shows only where it is an address or a user in printable ASCII.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cause {
-    UntrustedSource(IpAddr),
-    LoopbackSource(IpAddr),
-    LocalInterfaceSource(IpAddr),
-    LocalInterfaceCheckFailed(IpAddr),
+    UntrustedSource(Source),
+    LoopbackSource(Source),
+    LocalInterfaceSource(Source),
+    LocalInterfaceCheckFailed(Source),
     TooManyFields(usize),
     Repeated(FieldName, usize),
     Comma(FieldName),
@@ -190,6 +190,9 @@ impl Denial {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::UntrustedSource(peer) if peer.uid().is_some() => {
+                write!(f, "got source `{peer}`, expected one of `listen.unixPeerUids`")
+            }
             Self::UntrustedSource(address) => {
                 write!(f, "got source `{address}`, expected one of `gateway.trustedProxies`")
             }

@@ -124,6 +124,19 @@ impl ScopeCeilings {
     }
 }
 
+impl ScopeCeilings {
+    /// Whether every scope of a list, as [`Scopes::write_to`] writes it, is within the
+    /// user's ceiling.
+    pub(super) fn covers_all(&self, user: &str, scopes: &[u8]) -> bool {
+        let ceiling = self.users.get(user).unwrap_or(&self.everyone_else);
+        scopes
+            .split(|&byte| byte == b',')
+            .map(trim)
+            .filter(|scope| !scope.is_empty())
+            .all(|scope| ceiling.scopes.iter().any(|known| known.as_bytes() == scope))
+    }
+}
+
 impl<'a> Scopes<'a> {
     /// No ceilings, nothing believed: the header is left out.
     pub(super) const UNSET: Scopes<'static> = Scopes(Grant::Unset);

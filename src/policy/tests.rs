@@ -12,6 +12,7 @@ fn config() -> PolicyConfig {
     PolicyConfig {
         trusted_proxies: TrustedNets::parse(["10.0.0.0/8", "127.0.0.1", "::1", "2001:db8::/32"])
             .unwrap(),
+        unix_peer_uids: vec![],
         user_header: name("x-forwarded-user"),
         required_headers: vec![name("x-forwarded-proto"), name("x-proxy-secret")],
         allow_users: AllowUsers::only(["nick@example.com", "admin@x"]).unwrap(),
@@ -121,6 +122,24 @@ fn denies_a_source_outside_trusted_proxies() {
         ..config()
     };
     assert_eq!(get(nobody, &GOOD), "trusted_proxy_untrusted_source");
+}
+
+#[test]
+fn a_unix_peer_is_trusted_by_its_uid_alone() {
+    let trusting = |uids: &[u32]| PolicyConfig {
+        trusted_proxies: TrustedNets::parse(["0.0.0.0/0", "::/0"]).unwrap(),
+        unix_peer_uids: uids.to_vec(),
+        ..config()
+    };
+    for (uids, uid, expected) in [
+        (&[33, 1000][..], 33, "nick@example.com"),
+        (&[33, 1000], 1000, "nick@example.com"),
+        (&[33], 0, "trusted_proxy_untrusted_source"),
+        (&[], 33, "trusted_proxy_untrusted_source"),
+    ] {
+        let peer = Source::unix_peer(uid);
+        assert_eq!(outcome(trusting(uids), peer, "GET", "/", &GOOD), expected);
+    }
 }
 
 #[test]

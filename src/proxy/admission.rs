@@ -1,7 +1,8 @@
 //! What becomes of a request: decided on, and written anew for the upstream or
 //! answered by us. All of it between two awaits, for it borrows the head.
 
-use super::record::{Record, Who};
+use super::grant::Grant;
+use super::record::Record;
 use super::respond::{self, Answer, Problem, Refusal};
 use super::response::AnswerFields;
 use super::{ConnectionFacts, FrontDoor};
@@ -11,10 +12,10 @@ use crate::http1::request::HeadError;
 use crate::http1::response::RequestKind;
 use crate::policy::{Code, Denial, Field, Identity, Permit, Request, Standing, Upgrade};
 use crate::request_id::RequestId;
-use crate::snapshot::Snapshot;
-use crate::telemetry::metrics::Outcome;
+use crate::snapshot::{Exceeded, Snapshot};
+use crate::telemetry::metrics::{Limit, Outcome};
 use bytes::Bytes;
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// A request's head, from HTTP/1.1 or HTTP/2, read and checked.
@@ -49,6 +50,7 @@ pub(super) struct Admitted {
     /// The client's `Accept`, for an answer of ours.
     pub(super) accept: Option<Vec<u8>>,
     pub(super) ours: AnswerFields,
+    pub(super) grant: Grant,
     pub(super) record: Record,
 }
 
@@ -97,8 +99,7 @@ impl FrontDoor {
             view,
             fields,
         };
-        let is_current = Arc::ptr_eq(&facts.terms, &snapshot.terms);
-        if !is_current && !facts.terms.suffice_for(&snapshot.terms) {
+        if facts.is_outdated(snapshot) {
             return Admission::Refused(arrival.outdated());
         }
         let request = Request {
@@ -107,16 +108,19 @@ impl FrontDoor {
             upgrade: view.upgrade,
             fields,
         };
-        let max_body = snapshot.limits.max_body_bytes.bytes();
-        match snapshot.policy.decide(&facts.source, &request) {
+        let permit = match snapshot.policy.decide(&facts.source, &request) {
+            Ok(permit) => permit,
             Err(denial) => {
                 self.metrics.denial(denial.code().as_str());
-                Admission::Refused(arrival.deny(&denial))
+                return Admission::Refused(arrival.deny(&denial));
             }
-            Ok(permit) if matches!(view.framing, Framing::Length(length) if length > max_body) => {
-                Admission::Refused(arrival.refuse(Problem::RequestTooLarge, permit.standing()))
+        };
+        match arrival.reached(&permit) {
+            Some((limit, problem)) => {
+                self.metrics.limit_reached(limit);
+                Admission::Refused(arrival.refuse(problem, permit.standing()))
             }
-            Ok(permit) => Admission::Admitted(arrival.write(&permit)),
+            None => Admission::Admitted(arrival.write(&permit)),
         }
     }
 
@@ -127,12 +131,16 @@ impl FrontDoor {
         facts: &ConnectionFacts,
         error: &HeadError,
     ) -> Admission {
-        let problem = match error {
-            HeadError::Malformed(_) => Problem::BadRequest,
-            HeadError::TooLarge => Problem::HeadersTooLarge,
-            HeadError::MethodNotAllowed => Problem::MethodNotAllowed,
-            HeadError::ExpectationFailed => Problem::ExpectationFailed,
+        let (problem, limit) = match error {
+            HeadError::Malformed(_) => (Problem::BadRequest, None),
+            HeadError::TooLarge => (Problem::HeadersTooLarge, Some(Limit::MaxHeaderBytes)),
+            HeadError::TooManyFields => (Problem::HeadersTooLarge, Some(Limit::MaxHeaders)),
+            HeadError::MethodNotAllowed => (Problem::MethodNotAllowed, None),
+            HeadError::ExpectationFailed => (Problem::ExpectationFailed, None),
         };
+        if let Some(limit) = limit {
+            self.metrics.limit_reached(limit);
+        }
         self.refuse_unread(snapshot, facts, problem, &error.to_string())
     }
 
@@ -147,7 +155,7 @@ impl FrontDoor {
         let request_id = RequestId::generate();
         tracing::info!(
             request.id = request_id.as_str(),
-            source.ip = %facts.source.address(),
+            source.ip = %facts.source,
             error.code = problem.code(),
             error.detail = detail,
             "request refused"
@@ -161,7 +169,7 @@ impl FrontDoor {
             },
             kind: RequestKind::Other,
             fault: Fault::Syntax,
-            record: Record::new(snapshot, facts, outcome, request_id, None, Who::default()),
+            record: Record::new(snapshot, facts, outcome, request_id, None, None),
         })
     }
 
@@ -172,7 +180,7 @@ impl FrontDoor {
     pub(super) fn note_malformed(&self, facts: &ConnectionFacts, detail: &'static str) {
         self.metrics.request(Outcome::Error, 400, Duration::ZERO);
         tracing::info!(
-            source.ip = %facts.source.address(),
+            source.ip = %facts.source,
             error.code = Problem::BadRequest.code(),
             error.detail = detail,
             "request refused"
@@ -183,9 +191,10 @@ impl FrontDoor {
 impl FrontDoor {
     /// Counts and logs a stream beyond those that a connection may have.
     pub(super) fn note_excess(&self, facts: &ConnectionFacts) {
+        self.metrics.limit_reached(Limit::Http2MaxStreams);
         self.metrics.request(Outcome::Error, 503, Duration::ZERO);
         tracing::info!(
-            source.ip = %facts.source.address(),
+            source.ip = %facts.source,
             error.code = Problem::Overloaded.code(),
             error.detail = "more streams on one connection than allowed",
             "request refused"
@@ -194,6 +203,41 @@ impl FrontDoor {
 }
 
 impl Arrival<'_> {
+    /// The limit that a permitted request has reached, and what that makes of it.
+    fn reached(&self, permit: &Permit<'_>) -> Option<(Limit, Problem)> {
+        let Snapshot { limits, rates, .. } = self.snapshot;
+        let max_body = limits.max_body_bytes.bytes();
+        if matches!(self.view.framing, Framing::Length(length) if length > max_body) {
+            return Some((Limit::MaxBodyBytes, Problem::RequestTooLarge));
+        }
+        let by_user = permit
+            .user()
+            .map_or(Ok(()), |user| rates.user(user.as_str()));
+        let exceeded = by_user.and_then(|()| match self.client_to_count(permit) {
+            Some(client) => rates.client(client),
+            None => Ok(()),
+        });
+        let Exceeded { limit, retry_after } = exceeded.err()?;
+        tracing::info!(
+            source.ip = %self.facts.source,
+            limit = limit.as_str(),
+            "a request is refused, for more have come than may"
+        );
+        Some((limit, Problem::RateLimited { retry_after }))
+    }
+
+    /// The client's address, if there is a rate for it. A trusted source's own is not
+    /// counted: every user behind an identity proxy would share one bucket.
+    fn client_to_count(&self, permit: &Permit<'_>) -> Option<IpAddr> {
+        if !self.snapshot.rates.limits_clients() {
+            return None;
+        }
+        let client = self.snapshot.rewriter.client(permit);
+        let is_trusted_source =
+            permit.standing() == Standing::TrustedProxy && client == self.facts.source.place();
+        (!is_trusted_source).then_some(client)
+    }
+
     /// Writes the upstream's head of a permitted request.
     fn write(&self, permit: &Permit<'_>) -> Admitted {
         let Self {
@@ -214,13 +258,9 @@ impl Arrival<'_> {
         };
         let written = snapshot.rewriter.rewrite(permit, &as_received, &mut head);
         finish_head(view, &mut head);
-        let (outcome, user) = match permit.identity() {
-            Identity::User { user, .. } => ((Outcome::Permitted, "permitted"), Some(user.as_str())),
-            Identity::Public => ((Outcome::Public, "public"), None),
-        };
-        let who = Who {
-            client: Some(written.client),
-            user,
+        let outcome = match permit.identity() {
+            Identity::User { .. } => (Outcome::Permitted, "permitted"),
+            Identity::Public => (Outcome::Public, "public"),
         };
         Admitted {
             head,
@@ -235,7 +275,15 @@ impl Arrival<'_> {
                 request_id,
                 hsts: hsts(snapshot, either(facts.scheme, written.scheme)),
             },
-            record: Record::new(snapshot, facts, outcome, request_id, Some(view), who),
+            grant: Grant::of(permit, snapshot),
+            record: Record::new(
+                snapshot,
+                facts,
+                outcome,
+                request_id,
+                Some(view),
+                Some(written.client),
+            ),
         }
     }
 
@@ -247,20 +295,13 @@ impl Arrival<'_> {
         let reason = denial.reason();
         tracing::info!(
             request.id = request_id.as_str(),
-            source.ip = %self.facts.source.address(),
+            source.ip = %self.facts.source,
             denial.code = code.as_str(),
             denial.reason = %reason,
             denial.detail = %denial.detail(),
             "request denied"
         );
-        let refusal = Refusal {
-            status: code.status(),
-            kind: code.kind(),
-            code: code.as_str(),
-            reason: &reason,
-            message: denial.message(),
-        };
-        let answer = respond::answer(&refusal, request_id.as_str(), accept(self.fields));
+        let answer = denial_answer(denial, request_id, accept(self.fields));
         let fault = match belief {
             Belief::TrustedProxy => Fault::Request,
             Belief::Nobody => Fault::Source,
@@ -277,7 +318,7 @@ impl Arrival<'_> {
         let (request_id, scheme) = self.believed(Belief::Nobody);
         tracing::info!(
             request.id = request_id.as_str(),
-            source.ip = %self.facts.source.address(),
+            source.ip = %self.facts.source,
             error.code = Problem::Outdated.code(),
             error.detail = "the connection is from before `gateway.tls` changed",
             "request refused"
@@ -324,7 +365,6 @@ impl Arrival<'_> {
             view,
             ..
         } = *self;
-        let who = Who::default();
         Refused {
             answer,
             ours: AnswerFields {
@@ -333,9 +373,26 @@ impl Arrival<'_> {
             },
             kind: kind(view),
             fault: Fault::Request,
-            record: Record::new(snapshot, facts, outcome, request_id, Some(view), who),
+            record: Record::new(snapshot, facts, outcome, request_id, Some(view), None),
         }
     }
+}
+
+/// What a denied client is told.
+pub(super) fn denial_answer(
+    denial: &Denial,
+    request_id: RequestId,
+    accept: Option<&[u8]>,
+) -> Answer {
+    let code = denial.code();
+    let refusal = Refusal {
+        status: code.status(),
+        kind: code.kind(),
+        code: code.as_str(),
+        reason: &denial.reason(),
+        message: denial.message(),
+    };
+    respond::answer(&refusal, request_id.as_str(), accept)
 }
 
 /// Whether what a source says of its client is believed.

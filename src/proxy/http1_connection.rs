@@ -2,7 +2,8 @@
 //! side has enough.
 
 use super::admission::{Admission, Admitted, Fault, RequestView};
-use super::forward::{Next, Served};
+use super::forward::{Ground, Next, Served};
+use super::grant::{Changes, Grant};
 use super::inbound::Inbound;
 use super::record::Record;
 use super::request_body::RequestBody;
@@ -10,7 +11,7 @@ use super::respond::{Answer, Problem};
 use super::response::{
     AnswerFields, Http1Sink, ResponseSink, after_drain, own_answer, write_flushed,
 };
-use super::websocket::{self, Tunnel};
+use super::websocket::{self, Bounds, Closed, Tunnel};
 use super::{ConnectionFacts, FrontDoor};
 use crate::drain::DrainWatch;
 use crate::http1::body::{Decoder, Framing};
@@ -18,7 +19,9 @@ use crate::http1::request::{self, FieldList};
 use crate::http1::response::RequestKind;
 use crate::http1::scan::HeadScanner;
 use crate::http1::{Persistence, Version};
+use crate::proxy_protocol;
 use crate::snapshot::Snapshot;
+use crate::telemetry::metrics::{Limit, Refused};
 use crate::transport::Transport;
 use crate::upstream::UpstreamConnection;
 use pingora_timeout::timeout;
@@ -46,6 +49,7 @@ pub(super) async fn serve<S>(
     let (reader, writer) = tokio::io::split(transport);
     let mut connection = Connection {
         drain: door.drain.watch(),
+        changes: door.announcer.changes(),
         inbound: Inbound::new(reader),
         writer,
         is_first: true,
@@ -53,9 +57,11 @@ pub(super) async fn serve<S>(
     loop {
         // Read anew for each request, and not held while it is waited for.
         let limits = HeadLimits::of(&door.snapshot());
-        let Some(head) = connection.read_head(limits).await else {
-            return;
+        let head = match connection.read_head(limits).await {
+            Ok(head) => head,
+            Err(end) => return end.note(&door, &facts),
         };
+        connection.changes.catch_up();
         let snapshot = door.snapshot();
         let (admission, line) = match head {
             Head::Whole(length) => {
@@ -68,7 +74,10 @@ pub(super) async fn serve<S>(
                 connection.inbound.consume(length);
                 admitted
             }
-            Head::Broken(problem, detail) => {
+            Head::Broken(problem, limit, detail) => {
+                if let Some(limit) = limit {
+                    door.metrics.limit_reached(limit);
+                }
                 let refused = door.refuse_unread(&snapshot, &facts, problem, detail);
                 (refused, Line::UNREAD)
             }
@@ -91,11 +100,13 @@ pub(super) async fn serve<S>(
                 };
                 let (bytes, after) = connection.answer(&door, &snapshot, own, line).await;
                 let served = Served::own(refused.answer.status, bytes);
-                refused.record.finish(&door, &served);
+                refused.record.finish(&door, None, &served);
                 after
             }
             Admission::Admitted(admitted) => {
-                connection.exchange(&door, &snapshot, admitted, line).await
+                connection
+                    .exchange(&door, &snapshot, &facts, admitted, line)
+                    .await
             }
         };
         match after {
@@ -106,7 +117,7 @@ pub(super) async fn serve<S>(
             After::Close | After::Linger => return connection.linger().await,
             After::Abort => return,
             After::Tunnel(tunnel) => {
-                return connection.tunnel(door, &snapshot, *tunnel, slot);
+                return connection.tunnel(door, facts, &snapshot, *tunnel, slot);
             }
         }
     }
@@ -185,7 +196,33 @@ impl HeadLimits {
 
 enum Head {
     Whole(usize),
-    Broken(Problem, &'static str),
+    Broken(Problem, Option<Limit>, &'static str),
+}
+
+/// Why there is no head, and nothing to say to the client.
+enum HeadEnd {
+    /// It left, or was idle for as long as it may be.
+    Gone,
+    /// It never said a word.
+    Mute,
+    /// It speaks for others, and is none that may.
+    ProxyHeader,
+}
+
+impl HeadEnd {
+    fn note(self, door: &FrontDoor, facts: &ConnectionFacts) {
+        match self {
+            Self::Gone => {}
+            Self::Mute => door.metrics.limit_reached(Limit::HeaderTimeout),
+            Self::ProxyHeader => {
+                door.metrics.connection_refused(Refused::ProxyHeader);
+                tracing::info!(
+                    source.ip = %facts.source,
+                    "a connection is closed: it begins with a PROXY header, and its source is not in `listen.proxyProtocolFrom`"
+                );
+            }
+        }
+    }
 }
 
 enum After {
@@ -199,6 +236,7 @@ enum After {
 struct Switch {
     upstream: UpstreamConnection,
     early: Vec<u8>,
+    grant: Grant,
     record: Record,
     served: Served,
 }
@@ -213,12 +251,13 @@ struct Connection {
     inbound: Inbound,
     writer: WriteHalf<Transport>,
     drain: DrainWatch,
+    changes: Changes,
     is_first: bool,
 }
 
 impl Connection {
-    /// The next head. `None` when there is none to come, and nothing to say.
-    async fn read_head(&mut self, limits: HeadLimits) -> Option<Head> {
+    /// The next head.
+    async fn read_head(&mut self, limits: HeadLimits) -> Result<Head, HeadEnd> {
         let max = limits.bytes;
         if self.inbound.unread().is_empty() {
             let patience = if self.is_first {
@@ -232,6 +271,9 @@ impl Connection {
         let mut scanner = HeadScanner::default();
         let mut passed_over = false;
         loop {
+            if self.is_first && proxy_protocol::announces(self.inbound.unread()) {
+                return Err(HeadEnd::ProxyHeader);
+            }
             // RFC 9112 section 2.2: one empty line before a request is passed over.
             if !passed_over && self.inbound.unread().starts_with(b"\r\n") {
                 self.inbound.consume(2);
@@ -239,29 +281,32 @@ impl Connection {
                 passed_over = true;
             }
             match scanner.advance(self.inbound.unread()) {
-                Ok(Some(length)) if length <= max => return Some(Head::Whole(length)),
+                Ok(Some(length)) if length <= max => return Ok(Head::Whole(length)),
                 Ok(None) if self.inbound.unread().len() <= max => {}
                 Ok(_) => {
-                    return Some(Head::Broken(
+                    return Ok(Head::Broken(
                         Problem::HeadersTooLarge,
+                        Some(Limit::MaxHeaderBytes),
                         "the head is longer than `limits.maxHeaderBytes`",
                     ));
                 }
                 Err(_) => {
-                    return Some(Head::Broken(
+                    return Ok(Head::Broken(
                         Problem::BadRequest,
+                        None,
                         "a line ends in a bare line feed",
                     ));
                 }
             }
             let left = deadline.saturating_duration_since(Instant::now());
             match timeout(left, self.inbound.fill_head()).await {
-                Ok(Ok(0)) | Ok(Err(_)) => return None,
+                Ok(Ok(0)) | Ok(Err(_)) => return Err(HeadEnd::Gone),
                 Ok(Ok(_)) => {}
-                Err(_) if self.inbound.unread().is_empty() => return None,
+                Err(_) if self.inbound.unread().is_empty() => return Err(HeadEnd::Mute),
                 Err(_) => {
-                    return Some(Head::Broken(
+                    return Ok(Head::Broken(
                         Problem::RequestTimeout,
+                        Some(Limit::HeaderTimeout),
                         "the head took longer than `limits.headerTimeout`",
                     ));
                 }
@@ -271,15 +316,16 @@ impl Connection {
 
     /// Waits for a request to begin: until `patience` ends, or the drain does not
     /// let it wait any longer.
-    async fn first_bytes(&mut self, patience: Duration) -> Option<()> {
+    async fn first_bytes(&mut self, patience: Duration) -> Result<(), HeadEnd> {
         let read = tokio::select! {
             biased;
             read = timeout(patience, self.inbound.fill_head()) => read,
             () = self.drain.begun() => timeout(LAST_REQUEST, self.inbound.fill_head()).await,
         };
         match read {
-            Ok(Ok(count)) if count > 0 => Some(()),
-            _ => None,
+            Ok(Ok(count)) if count > 0 => Ok(()),
+            Err(_) if self.is_first => Err(HeadEnd::Mute),
+            _ => Err(HeadEnd::Gone),
         }
     }
 
@@ -287,6 +333,7 @@ impl Connection {
         &mut self,
         door: &FrontDoor,
         snapshot: &Snapshot,
+        facts: &ConnectionFacts,
         mut admitted: Admitted,
         line: Line,
     ) -> After {
@@ -303,8 +350,13 @@ impl Connection {
             &door.drain,
             stall,
         ));
+        let ground = Ground {
+            snapshot,
+            facts,
+            changes: &mut self.changes,
+        };
         let forwarded = door
-            .forward(snapshot, &mut admitted, &mut body, &mut sink)
+            .forward(ground, &mut admitted, &mut body, &mut sink)
             .await;
         let persistence = sink.persistence();
         let mut served = Served {
@@ -335,12 +387,13 @@ impl Connection {
                 return After::Tunnel(Box::new(Switch {
                     upstream,
                     early,
+                    grant: admitted.grant,
                     record: admitted.record,
                     served,
                 }));
             }
         };
-        admitted.record.finish(door, &served);
+        admitted.record.finish(door, admitted.grant.user(), &served);
         after
     }
 
@@ -394,13 +447,20 @@ impl Connection {
 
     /// Hands both connections over to a task of their own: this one's buffers
     /// and state are of no use to a tunnel that may live for weeks.
-    fn tunnel<S>(self, door: Arc<FrontDoor>, snapshot: &Snapshot, switch: Switch, slot: S)
-    where
+    fn tunnel<S>(
+        self,
+        door: Arc<FrontDoor>,
+        facts: ConnectionFacts,
+        snapshot: &Snapshot,
+        switch: Switch,
+        slot: S,
+    ) where
         S: Send + 'static,
     {
         let Switch {
             upstream,
             early,
+            grant,
             record,
             mut served,
         } = switch;
@@ -415,14 +475,23 @@ impl Connection {
                 early,
             },
         );
-        let idle_timeout = snapshot.limits.websocket_idle_timeout;
-        let drain = self.drain;
+        let bounds = Bounds {
+            idle: snapshot.limits.websocket_idle_timeout,
+            lifetime: snapshot.limits.websocket_max_lifetime,
+        };
+        let (drain, mut changes) = (self.drain, self.changes);
         tokio::spawn(async move {
             let open = door.metrics.websocket_opened();
-            let relayed = tunnel.run(drain, idle_timeout).await;
+            let revoked = changes.revoked(&door, &facts, &grant);
+            let relayed = tunnel.run(drain, revoked, bounds).await;
+            match relayed.closed_for {
+                Some(Closed::Idle) => door.metrics.limit_reached(Limit::WebsocketIdleTimeout),
+                Some(Closed::Lifetime) => door.metrics.limit_reached(Limit::WebsocketMaxLifetime),
+                Some(Closed::Drain | Closed::Revoked) | None => {}
+            }
             served.bytes_in = relayed.to_upstream;
             served.bytes_out = relayed.to_client;
-            record.log(&served);
+            record.log(grant.user(), &served);
             drop((open, slot));
         });
     }

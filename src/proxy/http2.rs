@@ -2,7 +2,8 @@
 //! exchange for each request.
 
 use super::admission::{Admission, Fault, Refused, RequestView};
-use super::forward::{Next, Served};
+use super::forward::{Ground, Next, Served};
+use super::grant::Changes;
 use super::http2_ledger::{Event, Ledger, Verdict};
 use super::http2_stream::Http2Stream;
 use super::request_body::RequestBody;
@@ -14,6 +15,7 @@ use crate::http1::body::Framing;
 use crate::http1::request::{FieldList, HeadError, check_expect, check_line, parse_length};
 use crate::policy::{Field, Upgrade};
 use crate::snapshot::Snapshot;
+use crate::telemetry::metrics::Limit;
 use crate::transport::Transport;
 use h2::Reason;
 use http::{HeaderName, HeaderValue};
@@ -27,11 +29,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
-/// Streams that a connection may have open.
-const MAX_STREAMS: u32 = 100;
-/// Requests that may run for them: h2 counts a stream as closed as soon as the
-/// client has reset it, a moment before its request ends here.
-const MAX_TASKS: u32 = 2 * MAX_STREAMS;
+/// Requests that may run for each stream that may be open: h2 counts a stream as closed
+/// as soon as the client has reset it, a moment before its request ends here.
+const TASKS_PER_STREAM: u32 = 2;
 /// How long a connection whose source is refused may go on: to read why, and to
 /// end what a public route permitted.
 const UNWELCOME: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ fn options(snapshot: &Snapshot) -> H2Options {
     let max_header_bytes = snapshot.limits.max_header_bytes.bytes().saturating_mul(2);
     let mut options = default_h2_options();
     options
-        .max_concurrent_streams(MAX_STREAMS)
+        .max_concurrent_streams(snapshot.limits.http2_max_streams)
         .max_header_list_size(u32::try_from(max_header_bytes).unwrap_or(u32::MAX))
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -71,15 +71,19 @@ pub(super) async fn serve<S>(
     let snapshot = door.snapshot();
     let greeting = handshake(Box::new(transport), Some(options(&snapshot)));
     let keepalive = snapshot.limits.keepalive_timeout;
-    let Ok(Ok(mut connection)) = timeout(snapshot.limits.header_timeout, greeting).await else {
-        return;
+    let mut connection = match timeout(snapshot.limits.header_timeout, greeting).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(_)) => return,
+        Err(_) => return door.metrics.limit_reached(Limit::HeaderTimeout),
     };
+    let max_tasks = snapshot.limits.http2_max_streams * TASKS_PER_STREAM;
+    let ledger = Arc::new(Ledger::new(snapshot.limits.http2_max_resets));
     drop(snapshot);
     let shared = Arc::new((door.clone(), facts, slot));
     let digest = Arc::new(Digest::default());
-    let streams = Arc::new(Semaphore::new(MAX_TASKS as usize));
-    let ledger = Arc::new(Ledger::default());
+    let streams = Arc::new(Semaphore::new(max_tasks as usize));
     let mut drain = door.drain.watch();
+    let changes = door.announcer.changes();
     let mut is_draining = false;
     let mut unwelcome_until = None;
     loop {
@@ -92,10 +96,11 @@ pub(super) async fn serve<S>(
                 continue;
             }
             verdict = ledger.verdict() => {
-                let (_, facts, _) = &*shared;
+                let (door, facts, _) = &*shared;
                 match verdict {
                     Verdict::Abusive => {
-                        tracing::warn!(source.ip = %facts.source.address(), "an HTTP/2 connection is closed for abuse");
+                        door.metrics.limit_reached(Limit::Http2MaxResets);
+                        tracing::warn!(source.ip = %facts.source, "an HTTP/2 connection is closed for abuse");
                         connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                     }
                     Verdict::Unwelcome if unwelcome_until.is_none() => {
@@ -112,13 +117,13 @@ pub(super) async fn serve<S>(
                 continue;
             }
             accepted = HttpSession::from_h2_conn(&mut connection, digest.clone()) => accepted,
-            () = idle(&streams, patience) => return,
+            () = idle(&streams, max_tasks, patience) => return,
             () = until(unwelcome_until) => return,
         };
         match accepted {
             Err(error) => {
                 let (_, facts, _) = &*shared;
-                tracing::debug!(source.ip = %facts.source.address(), error.detail = %error, "an HTTP/2 connection broke");
+                tracing::debug!(source.ip = %facts.source, error.detail = %error, "an HTTP/2 connection broke");
                 return;
             }
             Ok(None) => return,
@@ -131,9 +136,10 @@ pub(super) async fn serve<S>(
                 match streams.clone().try_acquire_owned() {
                     Ok(running) => {
                         let (shared, ledger) = (shared.clone(), ledger.clone());
+                        let changes = changes.clone();
                         tokio::spawn(async move {
                             let (door, facts, _) = &*shared;
-                            serve_stream(door, facts, &ledger, session).await;
+                            serve_stream(door, facts, changes, &ledger, session).await;
                             drop(running);
                         });
                     }
@@ -160,18 +166,20 @@ async fn until(instant: Option<Instant>) {
 }
 
 /// Ends when no stream has run for `after`.
-async fn idle(streams: &Semaphore, after: Duration) {
+async fn idle(streams: &Semaphore, all: u32, after: Duration) {
     // Granted only while no stream holds a permit; a new one ends this wait.
-    drop(streams.acquire_many(MAX_TASKS).await);
+    drop(streams.acquire_many(all).await);
     pingora_timeout::sleep(after).await;
 }
 
 async fn serve_stream(
     door: &FrontDoor,
     facts: &ConnectionFacts,
+    mut changes: Changes,
     ledger: &Ledger,
     session: HttpSession,
 ) {
+    changes.catch_up();
     let snapshot = door.snapshot();
     let has_body = !session.is_body_empty();
     let stream = Http2Stream::new(session);
@@ -190,7 +198,7 @@ async fn serve_stream(
                 .answer(&answer, &ours, kind, stall)
                 .await
                 .unwrap_or_default();
-            record.finish(door, &Served::own(answer.status, sent));
+            record.finish(door, None, &Served::own(answer.status, sent));
             match fault {
                 Fault::Request => {}
                 Fault::Source => ledger.note(Event::SourceRefused),
@@ -201,8 +209,13 @@ async fn serve_stream(
         Admission::Admitted(mut admitted) => {
             let mut body = RequestBody::Http2(&stream);
             let mut sink = ResponseSink::http2(&stream, ledger, stall);
+            let ground = Ground {
+                snapshot: &snapshot,
+                facts,
+                changes: &mut changes,
+            };
             let forwarded = door
-                .forward(&snapshot, &mut admitted, &mut body, &mut sink)
+                .forward(ground, &mut admitted, &mut body, &mut sink)
                 .await;
             let mut served = Served {
                 bytes_out: sink.bytes(),
@@ -220,7 +233,7 @@ async fn serve_stream(
                 // no handshake went out.
                 Next::Answered | Next::Abort | Next::Tunnel(..) => {}
             }
-            admitted.record.finish(door, &served);
+            admitted.record.finish(door, admitted.grant.user(), &served);
         }
     }
 }
@@ -248,7 +261,7 @@ fn view<'a>(
     limits: &Limits,
     fields: &mut FieldList<'a>,
 ) -> Result<RequestView<'a>, HeadError> {
-    use HeadError::{Malformed, TooLarge};
+    use HeadError::{Malformed, TooLarge, TooManyFields};
     let target =
         std::str::from_utf8(header.raw_path()).map_err(|_| Malformed("the path is not ASCII"))?;
     let method = header.method.as_str();
@@ -259,7 +272,10 @@ fn view<'a>(
     let field_bytes =
         |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
     let bytes = target.len() + header.headers.iter().map(field_bytes).sum::<usize>();
-    if header.headers.len() > limits.max_headers || bytes as u64 > limits.max_header_bytes.bytes() {
+    if header.headers.len() > limits.max_headers {
+        return Err(TooManyFields);
+    }
+    if bytes as u64 > limits.max_header_bytes.bytes() {
         return Err(TooLarge);
     }
     for (name, value) in &header.headers {
@@ -286,7 +302,7 @@ fn view<'a>(
             _ => {}
         }
         if !fields.push(Field { name, value }) {
-            return Err(TooLarge);
+            return Err(TooManyFields);
         }
     }
     if authorizations > 1 {

@@ -7,8 +7,6 @@ use tokio::sync::Notify;
 
 /// Abuse is a matter of rate: what is older is forgotten.
 const WINDOW: Duration = Duration::from_secs(10);
-/// Streams that a client may cancel in a window beyond those whose answer it gets.
-const MAX_CANCELLED: u32 = 200;
 /// Streams of a window that may be malformed: each costs an answer and a log line.
 const MAX_MALFORMED: u32 = 32;
 
@@ -39,8 +37,10 @@ pub(super) enum Verdict {
 }
 
 /// The account of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ledger {
+    /// Streams that a client may cancel in a window beyond those whose answer it gets.
+    max_cancelled: u32,
     account: Mutex<Account>,
     changed: Notify,
 }
@@ -69,8 +69,18 @@ impl Default for Account {
 }
 
 impl Ledger {
+    pub(super) fn new(max_cancelled: u32) -> Self {
+        Self {
+            max_cancelled,
+            account: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
     pub(super) fn note(&self, event: Event) {
-        if self.account().note(event, Instant::now()).is_some() {
+        let mut account = self.account();
+        account.note(event, Instant::now());
+        if account.verdict(self.max_cancelled).is_some() {
             self.changed.notify_one();
         }
     }
@@ -79,7 +89,7 @@ impl Ledger {
     pub(super) async fn verdict(&self) -> Verdict {
         loop {
             self.changed.notified().await;
-            if let Some(verdict) = self.account().verdict() {
+            if let Some(verdict) = self.account().verdict(self.max_cancelled) {
                 return verdict;
             }
         }
@@ -91,7 +101,7 @@ impl Ledger {
 }
 
 impl Account {
-    fn note(&mut self, event: Event, now: Instant) -> Option<Verdict> {
+    fn note(&mut self, event: Event, now: Instant) {
         if now.duration_since(self.since) > WINDOW {
             let (is_refused, is_outdated) = (self.is_refused, self.is_outdated);
             *self = Self {
@@ -108,12 +118,11 @@ impl Account {
             Event::SourceRefused => self.is_refused = true,
             Event::Outdated => self.is_outdated = true,
         }
-        self.verdict()
     }
 
     /// Abuse first: being refused as well is no excuse for it.
-    fn verdict(&self) -> Option<Verdict> {
-        if self.cancelled > self.answered.saturating_add(MAX_CANCELLED)
+    fn verdict(&self, max_cancelled: u32) -> Option<Verdict> {
+        if self.cancelled > self.answered.saturating_add(max_cancelled)
             || self.malformed > MAX_MALFORMED
         {
             Some(Verdict::Abusive)
@@ -133,13 +142,12 @@ mod tests {
 
     fn after(events: &[(Event, u32)]) -> Option<Verdict> {
         let (mut account, now) = (Account::default(), Instant::now());
-        let mut verdict = None;
         for &(event, count) in events {
             for _ in 0..count {
-                verdict = account.note(event, now);
+                account.note(event, now);
             }
         }
-        verdict
+        account.verdict(200)
     }
 
     #[test]
@@ -167,9 +175,7 @@ mod tests {
         }
         account.note(Event::SourceRefused, start);
         let later = start + WINDOW + Duration::from_secs(1);
-        assert_eq!(
-            account.note(Event::Cancelled, later),
-            Some(Verdict::Unwelcome)
-        );
+        account.note(Event::Cancelled, later);
+        assert_eq!(account.verdict(200), Some(Verdict::Unwelcome));
     }
 }

@@ -3,7 +3,7 @@
 use super::admission::RequestView;
 use super::forward::Served;
 use super::{ConnectionFacts, FrontDoor};
-use crate::policy::Upgrade;
+use crate::policy::{Source, Upgrade};
 use crate::request_id::RequestId;
 use crate::snapshot::Snapshot;
 use crate::telemetry::logging::{Access, access};
@@ -23,19 +23,11 @@ pub(super) struct Record {
 
 struct Line {
     request_id: RequestId,
-    source: IpAddr,
+    source: Source,
     client: Option<IpAddr>,
-    user: Option<String>,
     method: String,
     target: String,
     protocol: &'static str,
-}
-
-/// Who asked, as far as it was verified.
-#[derive(Default)]
-pub(super) struct Who<'a> {
-    pub(super) client: Option<IpAddr>,
-    pub(super) user: Option<&'a str>,
 }
 
 impl Record {
@@ -45,14 +37,13 @@ impl Record {
         (outcome, decision): (Outcome, impl Into<Cow<'static, str>>),
         request_id: RequestId,
         view: Option<&RequestView<'_>>,
-        who: Who<'_>,
+        client: Option<IpAddr>,
     ) -> Self {
         let line = snapshot.access_log.then(|| {
             Box::new(Line {
                 request_id,
-                source: facts.source.address(),
-                client: who.client,
-                user: who.user.map(str::to_owned),
+                source: facts.source,
+                client,
                 method: view.map_or("-", |view| view.method).to_owned(),
                 target: view.map_or("-", |view| view.target).to_owned(),
                 protocol: match view {
@@ -85,14 +76,14 @@ impl Record {
         }
     }
 
-    /// Writes the line of a request that is over.
-    pub(super) fn log(self, served: &Served) {
+    /// Writes the line of a request that is over. `user` is the verified one.
+    pub(super) fn log(self, user: Option<&str>, served: &Served) {
         let Some(line) = self.line else { return };
         access(&Access {
             request_id: line.request_id.as_str(),
-            source: Some(line.source),
+            source: line.source,
             client: line.client,
-            user: line.user.as_deref(),
+            user,
             method: &line.method,
             path: &line.target,
             status: served.status,
@@ -106,8 +97,8 @@ impl Record {
     }
 
     /// Counts and logs.
-    pub(super) fn finish(self, door: &FrontDoor, served: &Served) {
+    pub(super) fn finish(self, door: &FrontDoor, user: Option<&str>, served: &Served) {
         self.count(door, served);
-        self.log(served);
+        self.log(user, served);
     }
 }

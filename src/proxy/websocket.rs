@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 const GOING_AWAY: u16 = 1001;
 /// IANA's registry: service restart; what the gateway itself says on SIGTERM.
 const SERVICE_RESTART: u16 = 1012;
+/// What the gateway itself says when its policy changes.
+const POLICY_CHANGED: u16 = 4001;
 /// How long a client that was told to close may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -34,14 +36,50 @@ pub(super) struct Tunnel {
     upstream: Transport,
     to_upstream: Relay,
     to_client: Relay,
+    began: Instant,
     last_activity: Instant,
 }
 
-/// Bytes that went through.
+/// How long a tunnel may live.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Without a byte either way.
+    pub(super) idle: Duration,
+    /// In all.
+    pub(super) lifetime: Duration,
+}
+
+/// What we closed a tunnel for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closed {
+    /// The grace time of a drain was over.
+    Drain,
+    /// Nothing had passed for too long.
+    Idle,
+    /// It had lived for as long as one may.
+    Lifetime,
+    /// A reload took away what had permitted it.
+    Revoked,
+}
+
+impl Closed {
+    fn code(self) -> u16 {
+        match self {
+            Self::Drain => SERVICE_RESTART,
+            Self::Idle | Self::Lifetime => GOING_AWAY,
+            Self::Revoked => POLICY_CHANGED,
+        }
+    }
+}
+
+/// What came of a tunnel.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Relayed {
+    /// Bytes that went through.
     pub(super) to_upstream: u64,
     pub(super) to_client: u64,
+    /// None: one of its ends ended it.
+    pub(super) closed_for: Option<Closed>,
 }
 
 impl Tunnel {
@@ -51,43 +89,62 @@ impl Tunnel {
             to_client: Relay::new(upstream.early),
             client: client.transport,
             upstream: upstream.transport,
+            began: Instant::now(),
             last_activity: Instant::now(),
         }
     }
 
-    /// Relays until both sides have ended, one has failed, nothing has passed for
-    /// `idle_timeout`, or the grace time of a drain is over.
-    pub(super) async fn run(mut self, mut drain: DrainWatch, idle_timeout: Duration) -> Relayed {
+    /// Relays until both sides have ended, one has failed, a bound is reached, the grace
+    /// time of a drain is over, or `revoked` ends: then nothing that the client sends
+    /// goes to the upstream any more.
+    pub(super) async fn run<R>(
+        mut self,
+        mut drain: DrainWatch,
+        revoked: impl Future<Output = R>,
+        bounds: Bounds,
+    ) -> Relayed {
         let mut closing = pin!(drain.closing());
-        let mut timer = pin!(tokio::time::sleep(idle_timeout));
-        let mut is_closing = false;
+        let mut revoked = pin!(revoked);
+        let mut timer = pin!(tokio::time::sleep(bounds.idle.min(bounds.lifetime)));
+        let mut closed_for = None;
         loop {
-            tokio::select! {
+            let reason = tokio::select! {
                 biased;
-                () = &mut closing, if !is_closing => {
-                    is_closing = true;
-                    self.to_client.close_with(SERVICE_RESTART);
-                    timer.as_mut().reset(tokio::time::Instant::now() + GOODBYE);
-                }
-                () = &mut timer => {
-                    let quiet = self.last_activity.elapsed();
-                    if is_closing {
-                        break;
-                    }
-                    if quiet < idle_timeout {
-                        timer.as_mut().reset(tokio::time::Instant::now() + (idle_timeout - quiet));
+                _ = &mut revoked, if closed_for.is_none() => Closed::Revoked,
+                () = &mut closing, if closed_for.is_none() => Closed::Drain,
+                () = &mut timer => match self.due(bounds) {
+                    _ if closed_for.is_some() => break,
+                    Ok(reason) => reason,
+                    Err(left) => {
+                        timer.as_mut().reset(tokio::time::Instant::now() + left);
                         continue;
                     }
-                    is_closing = true;
-                    self.to_client.close_with(GOING_AWAY);
-                    timer.as_mut().reset(tokio::time::Instant::now() + GOODBYE);
-                }
+                },
                 () = poll_fn(|cx| self.poll(cx)) => break,
+            };
+            closed_for = Some(reason);
+            self.to_client.close_with(reason.code());
+            if reason == Closed::Revoked {
+                self.to_upstream.cut_off();
             }
+            timer.as_mut().reset(tokio::time::Instant::now() + GOODBYE);
         }
         Relayed {
             to_upstream: self.to_upstream.bytes(),
             to_client: self.to_client.bytes(),
+            closed_for,
+        }
+    }
+
+    /// The bound that is reached, or how long there is until one may be.
+    fn due(&self, bounds: Bounds) -> Result<Closed, Duration> {
+        let (age, quiet) = (self.began.elapsed(), self.last_activity.elapsed());
+        if age >= bounds.lifetime {
+            Ok(Closed::Lifetime)
+        } else if quiet >= bounds.idle {
+            Ok(Closed::Idle)
+        } else {
+            Err((bounds.lifetime - age).min(bounds.idle - quiet))
         }
     }
 

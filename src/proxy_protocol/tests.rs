@@ -45,10 +45,7 @@ fn a_header_names_its_source_and_nothing_behind_it_is_taken() {
             b"PROXY TCP4 198.51.100.7 10.0.0.1 49153 443\r\n".to_vec(),
             "198.51.100.7:49153",
         ),
-        (
-            b"PROXY TCP4 1.1.1.1 1.1.1.1 1 1\r\n".to_vec(),
-            "1.1.1.1:1",
-        ),
+        (b"PROXY TCP4 1.1.1.1 1.1.1.1 1 1\r\n".to_vec(), "1.1.1.1:1"),
         (b"PROXY TCP6 :: :: 1 1\r\n".to_vec(), "[::]:1"),
         (
             b"PROXY TCP6 2001:db8::7 ::1 443 80\r\n".to_vec(),
@@ -57,7 +54,11 @@ fn a_header_names_its_source_and_nothing_behind_it_is_taken() {
         (v2(0x21, 0x11, &V4_BODY), "198.51.100.7:49153"),
         (v2(0x21, 0x21, &v6_body()), "[2001:db8::7]:443"),
         (
-            v2(0x21, 0x11, &[&V4_BODY[..], &[0x04, 0, 2, 0, 0, 0xea, 0, 0]].concat()),
+            v2(
+                0x21,
+                0x11,
+                &[&V4_BODY[..], &[0x04, 0, 2, 0, 0, 0xea, 0, 0]].concat(),
+            ),
             "198.51.100.7:49153",
         ),
     ];

@@ -1,15 +1,15 @@
 //! The sockets that the process listens on.
 
 use super::ServerError;
-use crate::config::Config;
-use crate::listener::{self, Redirect};
-use serde::Serialize;
+use crate::config::{Config, ListenAddress};
+use crate::listener::{self, Listener, Redirect};
+use serde::{Serialize, Serializer};
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 
 /// Every listener, bound.
 pub(super) struct Listeners {
-    pub(super) front: Vec<TcpListener>,
+    pub(super) front: Vec<Listener>,
     pub(super) redirect: Option<(Redirect, TcpListener)>,
     pub(super) admin: TcpListener,
     pub(super) probe: Option<TcpListener>,
@@ -19,7 +19,8 @@ pub(super) struct Listeners {
 /// Where each listener is: what port 0 became.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Addresses {
-    pub(super) front: Vec<SocketAddr>,
+    #[serde(serialize_with = "as_written")]
+    pub(super) front: Vec<ListenAddress>,
     pub(super) redirect: Option<SocketAddr>,
     pub(super) admin: SocketAddr,
     pub(super) probe: Option<SocketAddr>,
@@ -30,17 +31,17 @@ impl Listeners {
     /// Binds them all, or none.
     pub(super) fn bind(config: &Config) -> Result<Self, ServerError> {
         let front = config.listen.addresses.iter();
-        let front = front
-            .map(|&address| bind(address, "listen.address"))
-            .collect::<Result<Vec<_>, _>>()?;
-        let redirect = match config.listen.redirect_http {
-            Some(at) => {
+        let front = front.map(bind_front).collect::<Result<Vec<_>, _>>()?;
+        let port = |listener: &Listener| match listener {
+            Listener::Tcp(tcp) => Some(address(tcp).port()),
+            Listener::Unix(_) => None,
+        };
+        let tls_port = front.iter().find_map(port);
+        let redirect = match config.listen.redirect_http.zip(tls_port) {
+            Some((at, tls_port)) => {
                 let listener = bind(at, "listen.redirectHttp")?;
-                let redirect = Redirect {
-                    own_port: address(&listener).port(),
-                    tls_port: address(&front[0]).port(),
-                };
-                Some((redirect, listener))
+                let own_port = address(&listener).port();
+                Some((Redirect { own_port, tls_port }, listener))
             }
             None => None,
         };
@@ -62,7 +63,7 @@ impl Listeners {
 
     pub(super) fn addresses(&self) -> Addresses {
         Addresses {
-            front: self.front.iter().map(address).collect(),
+            front: self.front.iter().map(front_address).collect(),
             redirect: self
                 .redirect
                 .as_ref()
@@ -74,12 +75,31 @@ impl Listeners {
     }
 }
 
+fn bind_front(address: &ListenAddress) -> Result<Listener, ServerError> {
+    Listener::bind(address).map_err(|source| ServerError::Bind {
+        address: address.clone(),
+        key: "listen.address",
+        source,
+    })
+}
+
 fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, ServerError> {
     listener::bind(address).map_err(|source| ServerError::Bind {
-        address,
+        address: ListenAddress::Tcp(address),
         key,
         source,
     })
+}
+
+fn front_address(listener: &Listener) -> ListenAddress {
+    listener.address().expect("a bound socket has an address")
+}
+
+fn as_written<S: Serializer>(
+    addresses: &[ListenAddress],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(addresses.iter().map(ToString::to_string))
 }
 
 fn address(listener: &TcpListener) -> SocketAddr {

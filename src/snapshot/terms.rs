@@ -21,6 +21,10 @@ struct TlsTerms {
 }
 
 impl Terms {
+    fn clients(&self) -> Option<&HashSet<CertificateDer<'static>>> {
+        self.tls.as_ref()?.clients.as_ref()
+    }
+
     pub(super) fn of(tls: Option<&Tls>, clients: Option<ClientAuthorities>) -> Self {
         Self {
             tls: tls.map(|tls| TlsTerms {
@@ -28,6 +32,15 @@ impl Terms {
                 clients: clients.map(|clients| clients.certificates.into_iter().collect()),
             }),
         }
+    }
+
+    /// Whether a source may have been let in by the certificate of an authority that `now`
+    /// knows no more.
+    #[must_use]
+    pub fn are_disowned_by(&self, now: &Self) -> bool {
+        let (then, now) = (self.clients(), now.clients());
+        then.zip(now)
+            .is_some_and(|(then, now)| !then.is_subset(now))
     }
 
     /// Whether what was taken on these terms would be taken on the terms of `now`, too.
@@ -97,6 +110,21 @@ mod tests {
             (terms(Tls12, Some(&[1])), terms(Tls12, Some(&[2])), false),
         ] {
             assert_eq!(then.suffice_for(&now), suffice, "{then:?} {now:?}");
+            assert!(!suffice || !then.are_disowned_by(&now), "{then:?} {now:?}");
+        }
+    }
+
+    #[test]
+    fn who_was_let_in_by_an_authority_that_is_gone_is_disowned() {
+        use MinVersion::{Tls12, Tls13};
+        for (then, now, disowned) in [
+            (terms(Tls12, Some(&[1, 2])), terms(Tls12, Some(&[2])), true),
+            (terms(Tls12, Some(&[1])), terms(Tls12, Some(&[2, 1])), false),
+            (terms(Tls12, None), terms(Tls12, Some(&[1])), false),
+            (terms(Tls12, None), terms(Tls13, None), false),
+            (Terms::of(None, None), terms(Tls12, None), false),
+        ] {
+            assert_eq!(then.are_disowned_by(&now), disowned, "{then:?} {now:?}");
         }
     }
 }

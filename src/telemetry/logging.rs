@@ -10,6 +10,8 @@ use tracing_log::LogTracer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 
+use crate::policy::Source;
+
 use super::line_sink::{self, Flusher};
 pub use super::log_format::LogFormat;
 
@@ -103,8 +105,8 @@ pub fn init(logging: Logging) -> Result<Flusher, LoggingError> {
 pub struct Access<'a> {
     /// The request's id, as the upstream and the source saw it.
     pub request_id: &'a str,
-    /// Who connected; absent for a source without an address.
-    pub source: Option<IpAddr>,
+    /// Who connected.
+    pub source: Source,
     /// The first address in the chain that is no trusted proxy; known for a
     /// permitted request.
     pub client: Option<IpAddr>,
@@ -137,7 +139,7 @@ pub fn access(access: &Access<'_>) {
         target: ACCESS,
         Level::INFO,
         request.id = access.request_id,
-        source.ip = access.source.map(tracing::field::display),
+        source.ip = %access.source,
         client.ip = access.client.map(tracing::field::display),
         user = access.user,
         method = access.method,
@@ -193,6 +195,7 @@ pub fn milliseconds(duration: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::LocalInterface;
     use std::io::Write;
     use std::sync::{Arc, Mutex};
 
@@ -295,7 +298,7 @@ mod tests {
         };
         let permitted = Access {
             request_id: "r-1",
-            source: Some("10.0.0.1".parse().unwrap()),
+            source: Source::new("10.0.0.1".parse().unwrap(), LocalInterface::No),
             client: Some("2001:db8::1".parse().unwrap()),
             user: Some("nick@example.com"),
             method: "GET",
@@ -357,7 +360,7 @@ mod tests {
             );
         let line = Access {
             request_id: "0af7651916cd43dd8448eb211c80319c",
-            source: Some("10.0.0.1".parse().unwrap()),
+            source: Source::new("10.0.0.1".parse().unwrap(), LocalInterface::No),
             client: Some("2001:db8::1".parse().unwrap()),
             user: Some("nick@example.com"),
             method: "POST",

@@ -2,10 +2,13 @@
 //! counters by index, since a label lookup by string costs more than the whole
 //! policy decision.
 
+mod limits;
 mod models;
 
+pub use limits::{Limit, Refused};
 pub use models::{ModelMetrics, ModelOutcome, TokenKind};
 
+use limits::Refusals;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -50,6 +53,9 @@ pub struct Metrics {
     registry: Registry,
     requests: Requests,
     denials: Denials,
+    refusals: Refusals,
+    requests_in_flight: IntGauge,
+    revoked: IntCounter,
     request_duration: Histogram,
     upstream_first_byte: Histogram,
     connections: IntGauge,
@@ -82,6 +88,20 @@ impl Metrics {
         Self {
             requests: Requests::new(&registry),
             denials: Denials::new(&registry, denial_codes),
+            refusals: Refusals::new(&registry),
+            requests_in_flight: gauge(
+                &registry,
+                "portcullis_requests_in_flight",
+                "Requests with the gateway now; WebSockets are counted apart.",
+            ),
+            revoked: register(
+                &registry,
+                IntCounter::new(
+                    "portcullis_revoked_total",
+                    "WebSockets and requests under way that a reload ended, for it took away \
+                     what had permitted them.",
+                ),
+            ),
             request_duration: histogram(
                 &registry,
                 "portcullis_request_duration_seconds",
@@ -142,6 +162,30 @@ impl Metrics {
     /// Counts a denial; a code not named at construction counts as `other`.
     pub fn denial(&self, code: &str) {
         self.denials.counter(code).inc();
+    }
+
+    /// Counts a connection, request or WebSocket that a limit refused or ended.
+    pub fn limit_reached(&self, limit: Limit) {
+        self.refusals.limit(limit).inc();
+    }
+
+    /// Counts a connection that ended before its first request.
+    pub fn connection_refused(&self, refused: Refused) {
+        self.refusals.connection(refused).inc();
+    }
+
+    /// Counts what a reload ended.
+    pub fn revoked(&self) {
+        self.revoked.inc();
+    }
+
+    /// Counts a request that is with the gateway until the guard is dropped; none where
+    /// there are `max` already.
+    pub fn request_begun(&self, max: usize) -> Option<InFlight<'_>> {
+        self.requests_in_flight.inc();
+        let guard = InFlight(&self.requests_in_flight);
+        let count = usize::try_from(self.requests_in_flight.get()).unwrap_or(0);
+        (count <= max).then_some(guard)
     }
 
     /// Records how long the upstream took to begin its answer.
@@ -232,6 +276,16 @@ impl Open {
 }
 
 impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// A request that is with the gateway; it is counted until this is dropped.
+#[derive(Debug)]
+pub struct InFlight<'a>(&'a IntGauge);
+
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.dec();
     }

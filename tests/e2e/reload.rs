@@ -236,7 +236,8 @@ async fn a_request_under_way_ends_under_the_configuration_it_began_with() {
         )))
         .await;
     upstream.nth(1).await;
-    sidecar.edit(|config| config.replace("\"nick@", "\"eve@"));
+    sidecar
+        .edit(|config| config.replace("requiredHeaders = [", "requiredHeaders = [\"x-proof\", "));
     assert_eq!(sidecar.reload().await.0, 200);
     release.send(true).unwrap();
     assert_eq!(waiting.response(false).await.status, 200);
@@ -244,7 +245,7 @@ async fn a_request_under_way_ends_under_the_configuration_it_began_with() {
         .exchange(&format!("GET / HTTP/1.1\r\n{IDENTITY}"))
         .await;
     assert_eq!(
-        answer.status, 403,
+        answer.status, 401,
         "the next one on the connection is decided anew"
     );
 }

@@ -23,7 +23,7 @@ headerTimout = "10s"
         problems(text),
         [
             "3:11: listen.address: got `0.0.0.0`, expected an IP address and port such as \
-             \"0.0.0.0:8443\"",
+             \"0.0.0.0:8443\", or \"unix:/PATH\"",
             "5:7: upstream.url: got a string of 13 characters, expected http://HOST[:PORT], \
              https://HOST[:PORT] or unix:/PATH",
             "7:31: gateway.trustedProxies[1]: got `10.0.0.1/8`, which has host bits \
@@ -161,29 +161,70 @@ fn unknown_keys_are_refused_wherever_they_are() {
 }
 
 #[test]
-fn what_a_later_version_knows_is_never_passed_over() {
-    for (text, key) in [
-        (with("127.0.0.1:8443", "unix:/run/p.sock"), "listen.address"),
+fn a_unix_listener_needs_its_peers() {
+    let at_a_socket = |rest: &str| {
+        with(
+            "\"127.0.0.1:8443\"",
+            &format!("\"unix:/run/p.sock\"\n{rest}"),
+        )
+    };
+    assert!(parse(&at_a_socket("unixPeerUids = [33, 1000]")).is_ok());
+    for (text, problem) in [
         (
-            with("address", "unixPeerUids = [33]\naddress"),
-            "listen.unixPeerUids",
+            at_a_socket(""),
+            "listen.unixPeerUids: got nothing, expected an array of users' numbers (uids): who may \
+             connect to the Unix socket",
         ),
         (
-            with("address", "proxyProtocolFrom = [\"10.0.0.1\"]\naddress"),
-            "listen.proxyProtocolFrom",
+            at_a_socket("unixPeerUids = []"),
+            "listen.unixPeerUids: got an empty array, expected an array of users' numbers (uids): \
+             who may connect to the Unix socket",
         ),
         (
-            and("[limits]\nrequestsPerSecondPerUser = 5"),
-            "limits.requestsPerSecondPerUser",
+            at_a_socket("unixPeerUids = [-1]"),
+            "listen.unixPeerUids[0]: got `-1`, expected an integer from 0 to 4294967294",
+        ),
+        (
+            with("127.0.0.1:8443", "unix:run/p.sock"),
+            "listen.address: got a string of 15 characters, expected an IP address and port such as \
+             \"0.0.0.0:8443\", or \"unix:/PATH\": the socket's path must be absolute",
+        ),
+        (
+            with("127.0.0.1:8443", &format!("unix:/{}", "p".repeat(107))),
+            "listen.address: got a string of 113 characters, expected an IP address and port such \
+             as \"0.0.0.0:8443\", or \"unix:/PATH\": the socket's path must be at most 107 bytes long",
+        ),
+        (
+            with(
+                "\"127.0.0.1:8443\"",
+                "[\"unix:/run/p.sock\", \"unix:/run/p.sock\"]\nunixPeerUids = [33]",
+            ),
+            "listen.address[1]: got `unix:/run/p.sock` twice, expected an address of its own",
         ),
     ] {
-        let messages = messages(&text);
-        assert_eq!(messages.len(), 1, "{messages:#?}");
-        assert!(
-            messages[0].starts_with(&format!("{key}: ")),
-            "{messages:#?}"
-        );
-        assert!(messages[0].ends_with("not supported yet"), "{messages:#?}");
+        assert_eq!(messages(&text), [problem]);
+    }
+}
+
+#[test]
+fn who_speaks_for_others_is_a_list_of_networks() {
+    let from = |nets: &str| with("address", &format!("proxyProtocolFrom = {nets}\naddress"));
+    for good in ["[]", "[\"10.0.0.7\", \"10.1.0.0/16\"]"] {
+        assert!(parse(&from(good)).is_ok(), "{good}");
+    }
+    for (nets, problem) in [
+        (
+            "[\"10.0.0.7/8\"]",
+            "listen.proxyProtocolFrom[0]: got `10.0.0.7/8`, which has host bits set, expected \
+             `10.0.0.0/8`",
+        ),
+        (
+            "\"10.0.0.7\"",
+            "listen.proxyProtocolFrom: got a string of 8 characters, expected an array of the load \
+             balancers' IP addresses and CIDRs",
+        ),
+    ] {
+        assert_eq!(messages(&from(nets)), [problem]);
     }
 }
 

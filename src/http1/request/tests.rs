@@ -168,7 +168,7 @@ fn refuses_more_fields_than_allowed() {
         "GET / HTTP/1.1\r\nHost: h\r\n{}\r\n",
         "A: b\r\n".repeat(100)
     );
-    assert_eq!(read(&head), Err(HeadError::TooLarge));
+    assert_eq!(read(&head), Err(HeadError::TooManyFields));
 }
 
 proptest! {

@@ -35,7 +35,8 @@ pub enum Problem {
     Overloaded,
     /// Portcullis is about to stop.
     Draining,
-    /// The connection is from before a change of TLS, and takes no new requests.
+    /// The connection or request is from before a change of the configuration, which
+    /// asks for more.
     Outdated,
 }
 
@@ -117,7 +118,7 @@ impl Problem {
             Self::Overloaded => "too many connections; try again shortly",
             Self::Draining => "the service is about to restart; try again shortly",
             Self::Outdated => {
-                "this connection is from before a change of TLS; try again on a new one"
+                "this connection is from before a change of the configuration; try again on a new one"
             }
         }
     }

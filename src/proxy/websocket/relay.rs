@@ -22,6 +22,11 @@ enum State {
     Closing(u16),
     /// The source has ended; what is pending goes out, then the end.
     Ending,
+    /// Nothing more of the source is wanted: the end goes out at once.
+    CuttingOff,
+    /// The end went out; what the source still sends is thrown away until it ends, for a
+    /// reset would take from it what it was told last.
+    Discarding,
     /// The end went out.
     Ended,
 }
@@ -66,6 +71,15 @@ impl Relay {
         }
     }
 
+    /// Ends this direction where it is: what is pending is lost.
+    pub(super) fn cut_off(&mut self) {
+        if self.state != State::Ended {
+            self.pending = Vec::new();
+            self.written = 0;
+            self.state = State::CuttingOff;
+        }
+    }
+
     /// Carries what can be carried now; ready when the end has been passed on.
     pub(super) fn poll(
         &mut self,
@@ -79,6 +93,15 @@ impl Relay {
                 State::Ended => return Poll::Ready(Ok(())),
                 State::Ending => {
                     ready!(to.as_mut().poll_shutdown(cx))?;
+                    self.state = State::Ended;
+                }
+                State::CuttingOff => {
+                    // It may take no more; then it finds out by itself.
+                    let _ = ready!(to.as_mut().poll_shutdown(cx));
+                    self.state = State::Discarding;
+                }
+                State::Discarding => {
+                    ready!(poll_discard(cx, from.as_mut()))?;
                     self.state = State::Ended;
                 }
                 State::Closing(code) if self.frames.is_at_boundary() => {
@@ -164,4 +187,17 @@ impl Relay {
         }
         Poll::Pending
     }
+}
+
+/// Reads and forgets, to the source's end.
+fn poll_discard(cx: &mut Context<'_>, mut from: Pin<&mut Transport>) -> Poll<io::Result<()>> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        loop {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(from.as_mut().poll_read(cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    })
 }

@@ -1,0 +1,110 @@
+//! Listening on a Unix socket: one that nobody answers at is taken over, and ours is
+//! taken away at the end.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
+use tokio::net::UnixListener;
+
+/// Whoever reaches the folder may connect: who may pass is `unixPeerUids`' matter, and
+/// a mode could not name those users.
+const MODE: u32 = 0o666;
+
+/// A bound socket; its file goes when this is dropped.
+#[derive(Debug)]
+pub struct UnixSocket {
+    pub(super) listener: UnixListener,
+    path: PathBuf,
+    /// Device and inode: another process may have put its own in our place.
+    file: (u64, u64),
+}
+
+impl UnixSocket {
+    /// Binds.
+    ///
+    /// # Errors
+    /// The system's; [`io::ErrorKind::AddrInUse`] where another process answers there,
+    /// [`io::ErrorKind::AlreadyExists`] where something else than a socket stands there.
+    pub(super) fn bind(path: &Path) -> io::Result<Self> {
+        clear(path)?;
+        let listener = UnixListener::bind(path)?;
+        fs::set_permissions(path, Permissions::from_mode(MODE))?;
+        let file = identity(&fs::symlink_metadata(path)?);
+        Ok(Self {
+            listener,
+            path: path.to_owned(),
+            file,
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for UnixSocket {
+    fn drop(&mut self) {
+        let still_ours =
+            fs::symlink_metadata(&self.path).is_ok_and(|found| identity(&found) == self.file);
+        if still_ours {
+            // Whoever has removed it meanwhile has done what this would.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(found: &fs::Metadata) -> (u64, u64) {
+    (found.dev(), found.ino())
+}
+
+/// Removes a socket that a process left behind when it was killed.
+fn clear(path: &Path) -> io::Result<()> {
+    let found = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    if !found.file_type().is_socket() {
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "something else than a socket stands there",
+        ));
+    }
+    match StdUnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) => Err(error),
+        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn takes_over_what_is_dead_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("front.sock");
+        let socket = UnixSocket::bind(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, MODE);
+        let in_use = UnixSocket::bind(&path).unwrap_err();
+        assert_eq!(in_use.kind(), io::ErrorKind::AddrInUse);
+        drop(socket);
+        assert!(!path.exists());
+
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists(), "the standard library leaves it");
+        let successor = UnixSocket::bind(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let other = UnixSocket::bind(&path).unwrap();
+        drop(successor);
+        assert!(path.exists(), "it is another's now");
+        drop(other);
+
+        fs::write(&path, "a file").unwrap();
+        let file = UnixSocket::bind(&path).unwrap_err();
+        assert_eq!(file.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a file");
+    }
+}

@@ -1,0 +1,164 @@
+//! On what a request stands while it lives: who sent it in, for whom, with what. A
+//! reload may take that away, and then what still runs on it ends.
+
+use super::admission::denial_answer;
+use super::respond::{Answer, Problem};
+use super::{ConnectionFacts, FrontDoor};
+use crate::policy::{Denial, Identity, Permit, Upgrade};
+use crate::request_id::RequestId;
+use crate::snapshot::Snapshot;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// What a permitted request was granted.
+#[derive(Debug)]
+pub(super) struct Grant {
+    /// None: a public route's.
+    user: Option<Box<str>>,
+    /// What a WebSocket may do for as long as it lives, as the gateway was told; none
+    /// where it was told nothing.
+    scopes: Option<Box<[u8]>>,
+    is_websocket: bool,
+    has_credential: bool,
+}
+
+/// Why something that ran has no ground any more.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Revoked {
+    /// A new request would be denied.
+    #[error("{}", .0.detail())]
+    Denied(Denial),
+    #[error("the user's scopes were cut below what the WebSocket holds")]
+    ScopesCut,
+    #[error("`upstream.credential`, which was put on, is no longer configured")]
+    CredentialGone,
+    #[error("the connection is from before `gateway.tls` changed")]
+    Outdated,
+}
+
+impl Revoked {
+    /// The answer for a client that has none yet: what a new request would get, or that
+    /// it is to come again.
+    pub(super) fn answer(&self, request_id: RequestId, accept: Option<&[u8]>) -> Answer {
+        match self {
+            Self::Denied(denial) => denial_answer(denial, request_id, accept),
+            Self::ScopesCut | Self::CredentialGone | Self::Outdated => {
+                Problem::Outdated.answer(request_id.as_str(), accept)
+            }
+        }
+    }
+
+    /// For the log.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Denied(denial) => denial.code().as_str(),
+            Self::ScopesCut => "scopes_cut",
+            Self::CredentialGone => "credential_gone",
+            Self::Outdated => "tls_changed",
+        }
+    }
+}
+
+impl Grant {
+    pub(super) fn of(permit: &Permit<'_>, snapshot: &Snapshot) -> Self {
+        let is_websocket = permit.request().upgrade == Upgrade::Websocket;
+        let (user, scopes) = match permit.identity() {
+            Identity::Public => (None, None),
+            Identity::User { user, scopes } => {
+                let told = (is_websocket && scopes.is_sent()).then(|| {
+                    let mut told = Vec::new();
+                    scopes.write_to(&mut told);
+                    told.into()
+                });
+                (Some(user.as_str().into()), told)
+            }
+        };
+        Self {
+            has_credential: user.is_some() && snapshot.rewriter.has_credential(),
+            user,
+            scopes,
+            is_websocket,
+        }
+    }
+
+    /// The verified user.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    fn check(&self, facts: &ConnectionFacts, now: &Snapshot) -> Result<(), Revoked> {
+        let user = self.user();
+        // A request that is under way may end on the terms that it began with, unless
+        // its source itself may be the one that was removed.
+        let is_bound = self.is_websocket || facts.terms.are_disowned_by(&now.terms);
+        if is_bound && facts.is_outdated(now) {
+            return Err(Revoked::Outdated);
+        }
+        let permitted = now.policy.still_permits(facts.source, user);
+        permitted.map_err(Revoked::Denied)?;
+        let holds_scopes = |user| now.policy.still_grants(user, self.scopes.as_deref());
+        if self.is_websocket && !user.is_none_or(holds_scopes) {
+            return Err(Revoked::ScopesCut);
+        }
+        if self.has_credential && !now.rewriter.has_credential() {
+            return Err(Revoked::CredentialGone);
+        }
+        Ok(())
+    }
+}
+
+/// Tells what runs that the configuration has changed.
+#[derive(Debug, Clone)]
+pub(super) struct Changes(watch::Receiver<()>);
+
+/// Where changes come from.
+#[derive(Debug)]
+pub(super) struct Announcer(watch::Sender<()>);
+
+impl Announcer {
+    pub(super) fn new() -> Self {
+        Self(watch::Sender::new(()))
+    }
+
+    /// To be called once the new snapshot is in place.
+    pub(super) fn announce(&self) {
+        self.0.send_replace(());
+    }
+
+    pub(super) fn changes(&self) -> Changes {
+        Changes(self.0.subscribe())
+    }
+}
+
+impl Changes {
+    /// What has changed until now is taken into account: the next request is decided by
+    /// the snapshot that is read after this.
+    pub(super) fn catch_up(&mut self) {
+        self.0.mark_unchanged();
+    }
+
+    /// Ends when a change has taken away what `grant` stands on.
+    pub(super) async fn revoked(
+        &mut self,
+        door: &FrontDoor,
+        facts: &ConnectionFacts,
+        grant: &Grant,
+    ) -> Revoked {
+        // Without an announcer the process is ending as well.
+        while self.0.changed().await.is_ok() {
+            let now: Arc<Snapshot> = door.snapshot();
+            if let Err(revoked) = grant.check(facts, &now) {
+                door.metrics.revoked();
+                tracing::info!(
+                    source.ip = %facts.source,
+                    user = grant.user(),
+                    revocation.code = revoked.code(),
+                    revocation.detail = %revoked,
+                    "ended by a reload, which took away what had permitted it"
+                );
+                return revoked;
+            }
+        }
+        std::future::pending().await
+    }
+}
