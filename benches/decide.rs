@@ -228,6 +228,7 @@ fn config(size: usize) -> PolicyConfig {
         None,
     );
     PolicyConfig {
+        unix_peer_uids: vec![],
         trusted_proxies: TrustedNets::parse(nets.chain(loopback)).expect("addresses"),
         user_header: name("x-forwarded-user"),
         required_headers: vec![name("x-forwarded-proto"), name("x-forwarded-host")],

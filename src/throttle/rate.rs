@@ -94,7 +94,7 @@ mod tests {
         for party in 0..1000 {
             rate.take(party).unwrap();
         }
-        while rate.limiter.len() > 0 {
+        while !rate.limiter.is_empty() {
             rate.forget_idle();
         }
     }
