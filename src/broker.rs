@@ -29,6 +29,7 @@ mod refresher;
 mod request_body;
 mod route;
 mod service;
+mod standing;
 mod usage;
 
 pub use overview::credentials_of_files;
@@ -45,6 +46,7 @@ use request_body::Budget;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// The memory of all bodies together, in bytes, where two may not take more.
 const BODY_BUDGET: usize = 256 << 20;
@@ -58,6 +60,8 @@ pub struct Broker {
     metrics: Arc<Metrics>,
     budgets: Mutex<Budgets>,
     drain: Drain,
+    /// Tells connections that there is another snapshot.
+    replaced: watch::Sender<()>,
 }
 
 /// The memory of bodies: of all callers, and of each, who may take half.
@@ -97,10 +101,12 @@ impl Broker {
             keeper: Arc::new(Keeper::new(environment, metrics.clone())),
             metrics,
             drain,
+            replaced: watch::Sender::new(()),
         })
     }
 
-    /// Serves new calls by `snapshot` from here on.
+    /// Serves new calls by `snapshot` from here on. Calls under way whose caller's token
+    /// it doesn't know end now.
     pub fn replace(&self, snapshot: Arc<Snapshot>) {
         let budgets = Budgets::new(&snapshot);
         let mut known = lock(&self.budgets);
@@ -109,6 +115,7 @@ impl Broker {
         }
         drop(known);
         self.snapshot.store(snapshot);
+        self.replaced.send_replace(());
         if let Some(door) = self.door() {
             let keeper = self.keeper.clone();
             // What profiles refer to may have been rotated with the rest.

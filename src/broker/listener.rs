@@ -3,6 +3,7 @@
 use super::Broker;
 use super::admission::Ends;
 use super::head_clock::{HeadClock, Timed, TimedAnswer};
+use super::standing::Standing;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -64,13 +65,15 @@ impl Broker {
         let limits = self.snapshot().limits.clone();
         let mut drain = self.drain.watch();
         let clock = Arc::new(HeadClock::default());
+        let standing = Arc::new(Standing::default());
+        let revoked = standing.revoked(&self);
         let io = TokioIo::new(Timed::new(stream, clock.clone()));
-        let of_service = clock.clone();
+        let (of_service, broker, caller) = (clock.clone(), self.clone(), standing.clone());
         let service = service_fn(move |request| {
             of_service.head_is_whole();
-            let (broker, clock) = (self.clone(), of_service.clone());
+            let (broker, clock, caller) = (broker.clone(), of_service.clone(), caller.clone());
             async move {
-                let response = broker.answer(request, ends).await;
+                let response = broker.answer(request, ends, &caller).await;
                 Ok::<_, Infallible>(response.map(|body| TimedAnswer::new(body, clock)))
             }
         });
@@ -85,6 +88,10 @@ impl Broker {
             served = connection.as_mut() => served,
             () = clock.is_late(limits.header_timeout) => {
                 tracing::info!(source.ip = %source.ip(), "a request's head did not come in time");
+                return;
+            }
+            () = revoked => {
+                tracing::info!(source.ip = %source.ip(), "ended by a reload, which took the caller's token away");
                 return;
             }
             () = drain.begun() => {

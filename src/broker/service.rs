@@ -10,6 +10,7 @@ use super::outgoing;
 use super::problem::Problem;
 use super::record::Record;
 use super::request_body::{Bounds, RequestBody, discard};
+use super::standing::Standing;
 use crate::config::ByteSize;
 use crate::credentials::ProfileId;
 use crate::request_id::RequestId;
@@ -28,6 +29,7 @@ impl Broker {
         &self,
         request: Request<Incoming>,
         ends: Ends,
+        standing: &Standing,
     ) -> Response<AnswerBody> {
         let snapshot = self.snapshot();
         let record = Record::new(
@@ -38,7 +40,8 @@ impl Broker {
             request.uri().path(),
         );
         let mut record = Some(record);
-        match self.respond(&snapshot, request, ends, &mut record).await {
+        let responded = self.respond(&snapshot, request, ends, standing, &mut record);
+        match responded.await {
             Ok(response) => response,
             Err((problem, retry_after)) => {
                 let mut record = record.expect("who answers has taken it, and nobody did");
@@ -59,6 +62,7 @@ impl Broker {
         snapshot: &Snapshot,
         request: Request<Incoming>,
         ends: Ends,
+        standing: &Standing,
         record: &mut Option<Record>,
     ) -> Outcome {
         let refused = |problem| (problem, None);
@@ -86,6 +90,7 @@ impl Broker {
             pin,
             rest,
         } = admitted;
+        standing.note(caller, &door);
         if let Some(record) = record {
             record.provider.clone_from(&provider.name);
             record.agent = caller.agent().map(str::to_owned);

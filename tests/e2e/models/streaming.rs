@@ -151,3 +151,48 @@ async fn a_stream_under_way_goes_on_after_sigterm_up_to_its_end_or_the_grace_tim
         assert!(sidecar.wait().success());
     }
 }
+
+#[tokio::test]
+async fn a_caller_whose_token_a_reload_takes_away_is_cut_off_and_no_other() {
+    let provider = Provider::spawn().await;
+    let models = format!(
+        "clientToken = \"main-token\"\n{}\
+         [agents.work]\nclientToken = \"work-token\"\nsharedKeys = true\n\
+         [agents.home]\nclientToken = \"home-token\"\nsharedKeys = true\n",
+        section("anthropic", &provider, &["key-1"])
+    );
+    let sidecar = start(back_door(&models));
+    let mut calls = Vec::new();
+    for token in ["main-token", "work-token", "home-token"] {
+        let (reply, script) = Reply::stream();
+        provider.answers_others(reply);
+        let mut caller = Connection::tcp(sidecar.models()).await;
+        let fields = format!("x-api-key: {token}\r\n");
+        caller
+            .write(request(PATH, &fields, "{\"stream\":true}"))
+            .await;
+        script.piece("event: first\ndata: {}\n\n");
+        piece(&mut caller, "event: first").await;
+        calls.push((caller, script));
+    }
+    let [main, work, home] = &mut calls[..] else {
+        unreachable!("three calls were begun")
+    };
+    sidecar.edit(|config| {
+        let without = config.replace(
+            "[agents.work]\nclientToken = \"work-token\"\nsharedKeys = true\n",
+            "",
+        );
+        without.replace("home-token", "another-token")
+    });
+    let began = Instant::now();
+    assert_eq!(sidecar.reload().await.0, 200);
+    for (gone, _) in [work, home] {
+        assert_eq!(gone.read_until(b"never").await, None);
+    }
+    assert!(began.elapsed() < Duration::from_secs(1));
+    main.1.piece("event: second\ndata: {}\n\n");
+    piece(&mut main.0, "event: second").await;
+    let revoked = sidecar.metric("portcullis_revoked_total").await;
+    assert_eq!(revoked, Some(2.0));
+}
