@@ -2,7 +2,7 @@
 # `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-openclaw test-sdk lint bench bench-compare bench-models memory soak soak-reload release
+.PHONY: help run test test-openclaw test-sdk lint bench bench-compare bench-models memory abuse soak soak-reload release
 
 # rustup's installer leaves cargo here without touching the running shell.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -57,6 +57,11 @@ memory: ## Memory of an idle WebSocket, plain and over TLS
 	@.ci/setup build bench
 	cargo build --locked --profile bench-quick
 	benches/memory/run memory $(ARGS)
+
+abuse: ## What another client and the memory come to under abuse (about 6 min; ARGS="rapid-reset idle …")
+	@.ci/setup build bench
+	cargo build --locked --profile bench-quick
+	benches/abuse/run $(ARGS)
 
 soak: ## 1,000 WebSockets idle for 150 s, and a silent event stream
 	@.ci/setup build bench
