@@ -2,21 +2,14 @@
 //!
 //! Pingora's own `Stream` keeps 64 KiB read buffers on each side of a
 //! connection, which is most of what an idle WebSocket costs there. This one
-//! has no buffer of its own, and still is an `IO` to Pingora's HTTP/2.
+//! has no buffer of its own.
 
-use async_trait::async_trait;
-use pingora_core::protocols::tls::SslDigest;
-use pingora_core::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
-    TimingDigest, UniqueID, UniqueIDType, raw_connect::ProxyDigest,
-};
 use std::io::{self, IoSlice};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::{client, server};
 
@@ -37,6 +30,17 @@ impl Transport {
     /// Whether the peers agreed on HTTP/2 by ALPN.
     pub fn is_http2(&self) -> bool {
         matches!(self, Self::TlsServer(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2"))
+    }
+}
+
+impl AsRawFd for Transport {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Self::Tcp(tcp) => tcp.as_raw_fd(),
+            Self::Unix(unix) => unix.as_raw_fd(),
+            Self::TlsServer(tls) => tls.get_ref().0.as_raw_fd(),
+            Self::TlsClient(tls) => tls.get_ref().0.as_raw_fd(),
+        }
     }
 }
 
@@ -90,55 +94,6 @@ impl AsyncWrite for Transport {
         each!(self, stream => stream.is_write_vectored())
     }
 }
-
-#[async_trait]
-impl Shutdown for Transport {
-    async fn shutdown(&mut self) {
-        // The peer may be gone already; there is nobody left to tell.
-        let _ = AsyncWriteExt::shutdown(self).await;
-    }
-}
-
-impl UniqueID for Transport {
-    fn id(&self) -> UniqueIDType {
-        match self {
-            Self::Tcp(tcp) => tcp.as_raw_fd(),
-            Self::Unix(unix) => unix.as_raw_fd(),
-            Self::TlsServer(tls) => tls.get_ref().0.as_raw_fd(),
-            Self::TlsClient(tls) => tls.get_ref().0.as_raw_fd(),
-        }
-    }
-}
-
-impl Ssl for Transport {
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        None
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.is_http2().then_some(ALPN::H2)
-    }
-}
-
-impl GetTimingDigest for Transport {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        Vec::new()
-    }
-}
-
-impl GetProxyDigest for Transport {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        None
-    }
-}
-
-impl GetSocketDigest for Transport {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        None
-    }
-}
-
-impl Peek for Transport {}
 
 /// Asks the kernel to notice a peer that is gone without a word: long-lived
 /// WebSockets and event streams have no other sign of it.

@@ -14,13 +14,13 @@ async def run(scenario: str, port: int, until: float, count: int, sources: list[
     behave = {"slow_heads": slow_head, "slow_handshakes": slow_handshake, "idle": idle, "idle_http2": idle_http2,
               "slow_bodies": slow_body}[scenario]
     gate = asyncio.Semaphore(100)
+    tls = context() if scenario == "idle_http2" else None
 
     async def keep(number: int) -> None:
         source = sources[number % len(sources)]
         while time.monotonic() < until:
             try:
                 async with gate:
-                    tls = context() if scenario == "idle_http2" else None
                     reader, writer = await asyncio.wait_for(asyncio.open_connection(
                         "127.0.0.1", port, local_addr=(source, 0), ssl=tls, limit=1024,
                         server_hostname="localhost" if tls else None), 30)

@@ -6,6 +6,7 @@ use super::forward::{Ground, Next, Served};
 use super::grant::Changes;
 use super::http2_ledger::{Event, Ledger, Verdict};
 use super::http2_stream::Http2Stream;
+use super::http2_transport::Http2Transport;
 use super::request_body::RequestBody;
 use super::response::ResponseSink;
 use super::{ConnectionFacts, FrontDoor};
@@ -69,7 +70,9 @@ pub(super) async fn serve<S>(
     S: Send + Sync + 'static,
 {
     let snapshot = door.snapshot();
-    let greeting = handshake(Box::new(transport), Some(options(&snapshot)));
+    let ledger = Arc::new(Ledger::new(snapshot.limits.http2_max_resets));
+    let transport = Box::new(Http2Transport::new(transport, ledger.clone()));
+    let greeting = handshake(transport, Some(options(&snapshot)));
     let keepalive = snapshot.limits.keepalive_timeout;
     let mut connection = match timeout(snapshot.limits.header_timeout, greeting).await {
         Ok(Ok(connection)) => connection,
@@ -77,7 +80,6 @@ pub(super) async fn serve<S>(
         Err(_) => return door.metrics.limit_reached(Limit::HeaderTimeout),
     };
     let max_tasks = snapshot.limits.http2_max_streams * TASKS_PER_STREAM;
-    let ledger = Arc::new(Ledger::new(snapshot.limits.http2_max_resets));
     drop(snapshot);
     let shared = Arc::new((door.clone(), facts, slot));
     let digest = Arc::new(Digest::default());

@@ -1,5 +1,6 @@
 //! What an HTTP/2 connection's streams come to, and when that is abuse: rapid
-//! resets (CVE-2023-44487) and floods of requests that can't be read.
+//! resets (CVE-2023-44487), floods of requests that can't be read, and floods of
+//! frames that are no requests.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// Streams of a window that may be malformed: each costs an answer and a log line.
 const MAX_MALFORMED: u32 = 32;
 
-/// What happened to a stream.
+/// What happened to a stream, or to the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
     /// The head of the upstream's answer went out.
@@ -19,6 +20,8 @@ pub(super) enum Event {
     Cancelled,
     /// The request could not be read with certainty.
     Malformed,
+    /// Frames that move nothing came in floods; no stream's doing.
+    Flood,
     /// The policy refuses the source.
     SourceRefused,
     /// The connection is from before a change of TLS.
@@ -51,6 +54,7 @@ struct Account {
     answered: u32,
     cancelled: u32,
     malformed: u32,
+    is_flooded: bool,
     is_refused: bool,
     is_outdated: bool,
 }
@@ -62,6 +66,7 @@ impl Default for Account {
             answered: 0,
             cancelled: 0,
             malformed: 0,
+            is_flooded: false,
             is_refused: false,
             is_outdated: false,
         }
@@ -103,18 +108,19 @@ impl Ledger {
 impl Account {
     fn note(&mut self, event: Event, now: Instant) {
         if now.duration_since(self.since) > WINDOW {
-            let (is_refused, is_outdated) = (self.is_refused, self.is_outdated);
             *self = Self {
                 since: now,
-                is_refused,
-                is_outdated,
-                ..Self::default()
+                answered: 0,
+                cancelled: 0,
+                malformed: 0,
+                ..*self
             };
         }
         match event {
             Event::Answered => self.answered = self.answered.saturating_add(1),
             Event::Cancelled => self.cancelled = self.cancelled.saturating_add(1),
             Event::Malformed => self.malformed = self.malformed.saturating_add(1),
+            Event::Flood => self.is_flooded = true,
             Event::SourceRefused => self.is_refused = true,
             Event::Outdated => self.is_outdated = true,
         }
@@ -124,6 +130,7 @@ impl Account {
     fn verdict(&self, max_cancelled: u32) -> Option<Verdict> {
         if self.cancelled > self.answered.saturating_add(max_cancelled)
             || self.malformed > MAX_MALFORMED
+            || self.is_flooded
         {
             Some(Verdict::Abusive)
         } else if self.is_refused {
@@ -152,7 +159,7 @@ mod tests {
 
     #[test]
     fn cancelling_far_more_than_is_taken_is_abuse() {
-        use Event::{Answered, Cancelled, Malformed, SourceRefused};
+        use Event::{Answered, Cancelled, Flood, Malformed, SourceRefused};
         assert_eq!(after(&[(Cancelled, 200)]), None);
         assert_eq!(after(&[(Cancelled, 201)]), Some(Verdict::Abusive));
         assert_eq!(after(&[(Answered, 50), (Cancelled, 250)]), None);
@@ -162,6 +169,7 @@ mod tests {
         );
         assert_eq!(after(&[(Malformed, 32)]), None);
         assert_eq!(after(&[(Malformed, 33)]), Some(Verdict::Abusive));
+        assert_eq!(after(&[(Flood, 1)]), Some(Verdict::Abusive));
         assert_eq!(after(&[(SourceRefused, 1)]), Some(Verdict::Unwelcome));
         let refused_and_abusive = [(SourceRefused, 1), (Cancelled, 201)];
         assert_eq!(after(&refused_and_abusive), Some(Verdict::Abusive));
