@@ -97,10 +97,12 @@ impl FrontDoor {
     where
         S: Send + Sync + 'static,
     {
+        // Boxed, so that a connection still in its handshake doesn't hold the room for
+        // what comes after: thousands of those are the cheapest attack there is.
         if transport.is_http2() {
-            http2::serve(self, transport, facts, slot).await;
+            Box::pin(http2::serve(self, transport, facts, slot)).await;
         } else {
-            http1_connection::serve(self, transport, facts, slot).await;
+            Box::pin(http1_connection::serve(self, transport, facts, slot)).await;
         }
     }
 }

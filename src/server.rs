@@ -146,7 +146,7 @@ impl Server {
             source: io::Error::other(panic),
         })?;
         let (files, snapshot) = built.map_err(ServerError::Config)?;
-        process::raise_descriptor_limit(config.limits.max_connections);
+        let max_connections = process::room_for_connections(config.limits.max_connections);
         let listeners = Listeners::bind(&config)?;
         let addresses = listeners.addresses();
 
@@ -176,7 +176,6 @@ impl Server {
             metrics: metrics.clone(),
             broker: broker.clone(),
         };
-        let max_connections = config.limits.max_connections;
         let (queue, requests) = mpsc::channel(admin::MAX_WAITING);
         let reloading = path.map(|path| {
             let reloader = Reloader {

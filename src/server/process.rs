@@ -21,21 +21,52 @@ pub fn seal() -> Result<(), ServerError> {
     })
 }
 
-/// Each connection needs two descriptors. Takes what the system allows, and says
-/// so where that is too little.
-pub(super) fn raise_descriptor_limit(max_connections: usize) {
-    let wanted = max_connections as u64 * 2 + 256;
+/// Descriptors for what is no connection of a client: listeners, files, the admin
+/// listener's connections.
+const RESERVED: u64 = 256;
+
+/// Each connection needs two descriptors. Takes what the system allows, and says so
+/// where that is too little: how many connections there is room for, at most
+/// `max_connections`. Without descriptors nothing could be reached any more, the
+/// upstream and `/livez` included.
+pub(super) fn room_for_connections(max_connections: usize) -> usize {
+    let wanted = max_connections as u64 * 2 + RESERVED;
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return;
+        return max_connections;
     };
     let target = wanted.min(hard);
-    if target > soft && setrlimit(Resource::RLIMIT_NOFILE, target, hard).is_err() {
-        tracing::warn!(soft, "the limit of open files can't be raised");
-    } else if target < wanted {
+    let had = if target > soft && setrlimit(Resource::RLIMIT_NOFILE, target, hard).is_err() {
+        soft
+    } else {
+        target.max(soft)
+    };
+    let room = room_in(had, max_connections);
+    if room < max_connections {
         tracing::warn!(
-            limit = hard,
+            limit = had,
             wanted,
+            connections = room,
             "fewer open files are allowed than `limits.maxConnections` needs: raise LimitNOFILE"
         );
+    }
+    room
+}
+
+fn room_in(descriptors: u64, max_connections: usize) -> usize {
+    let room = descriptors.saturating_sub(RESERVED) / 2;
+    usize::try_from(room).map_or(max_connections, |room| room.clamp(1, max_connections))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_no_more_connections_than_there_are_descriptors_for() {
+        assert_eq!(room_in(40_256, 20_000), 20_000);
+        assert_eq!(room_in(u64::MAX, 20_000), 20_000);
+        assert_eq!(room_in(40_255, 20_000), 19_999);
+        assert_eq!(room_in(20_000, 20_000), 9_872);
+        assert_eq!(room_in(100, 20_000), 1);
     }
 }
