@@ -2,7 +2,7 @@
 # `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-openclaw test-sdk lint bench bench-compare bench-models memory abuse soak soak-reload release
+.PHONY: help run test test-openclaw test-sdk conformance lint bench bench-compare bench-models memory abuse soak soak-reload release
 
 # rustup's installer leaves cargo here without touching the running shell.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -30,6 +30,10 @@ test-sdk: ## The official SDKs through the back door, and a login in a browser (
 	@.ci/setup build sdk
 	cargo build --locked
 	tests/sdk/run $(ARGS)
+
+conformance: ## HTTP/2 and HTTP/1 by the RFCs, row by row; prints where and why it departs
+	@.ci/setup build
+	cargo test --locked --test conformance -- --nocapture --test-threads 1
 
 lint: ## Check formatting, lints, documentation and dependencies
 	@.ci/setup build

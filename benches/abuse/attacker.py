@@ -18,7 +18,7 @@ sys.dont_write_bytecode = True
 import floods  # noqa: E402
 import slow  # noqa: E402
 from http2 import Connection, context  # noqa: E402
-from identity import IDENTITY  # noqa: E402
+from identity import ATTACKER  # noqa: E402
 
 ends = collections.Counter()
 lock = threading.Lock()
@@ -50,7 +50,7 @@ def flood(scenario: str, port: int, until: float, sources: list[str]) -> None:
 
 
 def one(connection: Connection, attack, until: float) -> str:
-    for data in attack(IDENTITY):
+    for data in attack(ATTACKER):
         if time.monotonic() > until:
             return "still open"
         if data is None:

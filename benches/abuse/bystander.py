@@ -17,7 +17,7 @@ from http2 import (  # noqa: E402
     ACK, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, DATA,
     context, frame, request, settings, window_update,
 )
-from identity import IDENTITY  # noqa: E402
+from identity import BYSTANDER  # noqa: E402
 
 PATIENCE = 10
 CONNECTIONS_HTTP1, CONNECTIONS_HTTP2 = 8, 2
@@ -26,7 +26,7 @@ CONNECTIONS_HTTP1, CONNECTIONS_HTTP2 = 8, 2
 class Http1:
     def __init__(self):
         self.turn = asyncio.Lock()
-        head = "".join(f"{name}: {value}\r\n" for name, value in IDENTITY.items())
+        head = "".join(f"{name}: {value}\r\n" for name, value in BYSTANDER.items())
         self.request = f"GET / HTTP/1.1\r\nHost: localhost\r\n{head}\r\n".encode()
 
     async def open(self, port: int, tls) -> None:
@@ -46,7 +46,7 @@ class Http1:
 
 class Http2:
     def __init__(self):
-        self.block = request(IDENTITY)
+        self.block = request(BYSTANDER)
         self.next_stream, self.waiting = 1, {}
 
     async def open(self, port: int, tls) -> None:

@@ -1,7 +1,9 @@
-"""What a trusted source says of its user."""
+"""What a trusted source says of its users."""
 
-IDENTITY = {
-    "x-forwarded-user": "nick@example.com",
-    "x-forwarded-for": "203.0.113.7",
-    "x-forwarded-proto": "https",
-}
+
+def _of(user: str, address: str) -> dict[str, str]:
+    return {"x-forwarded-user": user, "x-forwarded-for": address, "x-forwarded-proto": "https"}
+
+
+BYSTANDER = _of("nick@example.com", "203.0.113.7")
+ATTACKER = _of("mallory@example.com", "203.0.113.66")

@@ -5,9 +5,9 @@ import asyncio
 import time
 
 from http2 import PREFACE, context, settings
-from identity import IDENTITY
+from identity import ATTACKER
 
-HEAD = "".join(f"{name}: {value}\r\n" for name, value in IDENTITY.items())
+HEAD = "".join(f"{name}: {value}\r\n" for name, value in ATTACKER.items())
 
 
 async def run(scenario: str, port: int, until: float, count: int, sources: list[str], note) -> None:
