@@ -18,7 +18,7 @@ use crate::forwarded::Scheme;
 use crate::policy::Source;
 use crate::proxy::respond::Problem;
 use crate::proxy::{ConnectionFacts, FrontDoor, overload_answer};
-use crate::proxy_protocol;
+use crate::proxy_protocol::{self, HeaderError};
 use crate::snapshot::Snapshot;
 use crate::telemetry::metrics::{Limit, Metrics, Refused};
 use crate::throttle::{Crowd, Place};
@@ -172,25 +172,24 @@ async fn receive(
     let _ = tcp.set_nodelay(true);
     keep_alive(&tcp);
     let patience = snapshot.limits.handshake_timeout;
-    let address = if snapshot.proxy_protocol_from.contains(peer.ip()) {
-        match timeout(patience, proxy_protocol::read(&mut tcp)).await {
-            Ok(Ok(announced)) => announced,
-            Ok(Err(error)) => {
-                shared.metrics.connection_refused(Refused::ProxyHeader);
-                tracing::info!(source.ip = %peer.ip().to_canonical(), error.detail = %error, "a load balancer's connection is closed");
-                return None;
-            }
-            Err(_) => {
-                shared.metrics.limit_reached(Limit::HandshakeTimeout);
-                tracing::info!(source.ip = %peer.ip().to_canonical(), "the PROXY header did not come in time");
+    let local = tcp.local_addr().ok();
+    let peer_source = Source::new(peer.ip(), interfaces::whose(peer, local));
+    let source = if snapshot.proxy_protocol_from.contains(peer.ip()) {
+        let announced = announced(&mut tcp, peer_source, patience, snapshot).await;
+        match announced {
+            Ok(address) => Source::new(address.ip(), interfaces::whose(address, local)),
+            Err(unannounced) => {
+                match unannounced {
+                    Unannounced::Late => shared.metrics.limit_reached(Limit::HandshakeTimeout),
+                    _ => shared.metrics.connection_refused(Refused::ProxyHeader),
+                }
+                tracing::info!(source.ip = %peer_source, error.detail = %unannounced, "a load balancer's connection is closed");
                 return None;
             }
         }
     } else {
-        peer
+        peer_source
     };
-    let local = tcp.local_addr().ok();
-    let source = Source::new(address.ip(), interfaces::whose(address, local));
     let place = match snapshot.limits.max_connections_per_source {
         max if max > 0 && !snapshot.policy.trusts(source) => {
             let Some(place) = shared.crowd.enter(source.place(), max) else {
@@ -227,6 +226,34 @@ async fn receive(
         scheme,
         place,
     })
+}
+
+/// Why nobody knows whose connection a load balancer passes on.
+#[derive(Debug, thiserror::Error)]
+enum Unannounced {
+    #[error("a process of this host may not speak for others: {0}")]
+    OwnHost(String),
+    #[error("the PROXY header did not come in time")]
+    Late,
+    #[error(transparent)]
+    Unusable(#[from] HeaderError),
+}
+
+/// The source that a load balancer announces. One on this host must itself be let in
+/// from here: any process could pass for it, and then for everybody.
+async fn announced(
+    tcp: &mut TcpStream,
+    balancer: Source,
+    patience: Duration,
+    snapshot: &Snapshot,
+) -> Result<SocketAddr, Unannounced> {
+    if let Err(denial) = snapshot.policy.permits_place(balancer) {
+        return Err(Unannounced::OwnHost(denial.detail()));
+    }
+    match timeout(patience, proxy_protocol::read(tcp)).await {
+        Ok(read) => Ok(read?),
+        Err(_) => Err(Unannounced::Late),
+    }
 }
 
 /// Beyond a limit: a plain client is told, a TLS one would cost a handshake.

@@ -183,6 +183,14 @@ impl Policy {
         self.check(*source, *request).map_err(Denial::new)
     }
 
+    /// Whether a source that is on this host may come at all, whatever it says of itself.
+    ///
+    /// # Errors
+    /// The denial that its requests would get.
+    pub fn permits_place(&self, source: Source) -> Result<(), Denial> {
+        self.check_place(source).map_err(Denial::new)
+    }
+
     /// Whether what was once permitted for `user` would be now, as far as it depends on
     /// who sent it in and for whom: a long-lived session is asked for after a change.
     /// Without a user it was a public route's.
