@@ -193,22 +193,31 @@ impl Policy {
 
     /// Whether what was once permitted for `user` would be now, as far as it depends on
     /// who sent it in and for whom: a long-lived session is asked for after a change.
-    /// Without a user it was a public route's.
     ///
     /// # Errors
     /// The denial that a new request of theirs would get.
-    pub fn still_permits(&self, source: Source, user: Option<&str>) -> Result<(), Denial> {
-        let trusted = self.trusts(source);
-        let standing = match user {
-            Some(_) if !trusted => Err(Cause::UntrustedSource(source)),
-            None if !trusted && !self.has_route_for(source) => Err(Cause::UntrustedSource(source)),
-            _ => self.check_place(source),
+    pub fn still_permits(&self, source: Source, user: &str) -> Result<(), Denial> {
+        let permitted = if self.trusts(source) {
+            self.check_place(source)
+        } else {
+            Err(Cause::UntrustedSource(source))
         };
-        let allowed = standing.and_then(|()| match user {
-            Some(user) if !self.allow_users.allows(user) => Err(Cause::UserNotAllowed(user.into())),
-            _ => Ok(()),
+        let allowed = permitted.and_then(|()| match self.allow_users.allows(user) {
+            true => Ok(()),
+            false => Err(Cause::UserNotAllowed(user.into())),
         });
         allowed.map_err(Denial::new)
+    }
+
+    /// Whether what a public route once took would be taken by one now.
+    pub fn is_public(&self, source: Source, method: &str, path: &str, upgrade: Upgrade) -> bool {
+        let request = Request {
+            method,
+            target: path,
+            upgrade,
+            fields: &[],
+        };
+        self.public_standing(source, &request).is_some()
     }
 
     /// Whether a user who was granted `scopes` may hold them now. None: no scopes were
@@ -219,12 +228,6 @@ impl Policy {
             (ScopeRule::Ceilings(_), None) => false,
             (ScopeRule::Ceilings(ceilings), Some(scopes)) => ceilings.covers_all(user, scopes),
         }
-    }
-
-    fn has_route_for(&self, source: Source) -> bool {
-        let address = source.address();
-        let sources = self.public_routes.iter().filter_map(PublicRoute::sources);
-        address.is_some_and(|address| sources.into_iter().any(|nets| nets.contains(address)))
     }
 
     /// Whether a source is one of the trusted proxies: by its address, or by the user

@@ -13,13 +13,22 @@ use tokio::sync::watch;
 /// What a permitted request was granted.
 #[derive(Debug)]
 pub(super) struct Grant {
-    /// None: a public route's.
-    user: Option<Box<str>>,
-    /// What a WebSocket may do for as long as it lives, as the gateway was told; none
-    /// where it was told nothing.
-    scopes: Option<Box<[u8]>>,
-    is_websocket: bool,
-    has_credential: bool,
+    upgrade: Upgrade,
+    who: Who,
+}
+
+/// For whom.
+#[derive(Debug)]
+enum Who {
+    User {
+        user: Box<str>,
+        /// What a WebSocket may do for as long as it lives, as the gateway was told; none
+        /// where it was told nothing.
+        scopes: Option<Box<[u8]>>,
+        has_credential: bool,
+    },
+    /// Nobody: a public route's.
+    Public { method: Box<str>, path: Box<str> },
 }
 
 /// Why something that ran has no ground any more.
@@ -28,6 +37,8 @@ pub(super) enum Revoked {
     /// A new request would be denied.
     #[error("{}", .0.detail())]
     Denied(Denial),
+    #[error("no public route takes it any more")]
+    RouteGone,
     #[error("the user's scopes were cut below what the WebSocket holds")]
     ScopesCut,
     #[error("`upstream.credential`, which was put on, is no longer configured")]
@@ -42,7 +53,7 @@ impl Revoked {
     pub(super) fn answer(&self, request_id: RequestId, accept: Option<&[u8]>) -> Answer {
         match self {
             Self::Denied(denial) => denial_answer(denial, request_id, accept),
-            Self::ScopesCut | Self::CredentialGone | Self::Outdated => {
+            Self::RouteGone | Self::ScopesCut | Self::CredentialGone | Self::Outdated => {
                 Problem::Outdated.answer(request_id.as_str(), accept)
             }
         }
@@ -52,6 +63,7 @@ impl Revoked {
     pub(super) fn code(&self) -> &'static str {
         match self {
             Self::Denied(denial) => denial.code().as_str(),
+            Self::RouteGone => "route_gone",
             Self::ScopesCut => "scopes_cut",
             Self::CredentialGone => "credential_gone",
             Self::Outdated => "tls_changed",
@@ -61,47 +73,65 @@ impl Revoked {
 
 impl Grant {
     pub(super) fn of(permit: &Permit<'_>, snapshot: &Snapshot) -> Self {
-        let is_websocket = permit.request().upgrade == Upgrade::Websocket;
-        let (user, scopes) = match permit.identity() {
-            Identity::Public => (None, None),
-            Identity::User { user, scopes } => {
-                let told = (is_websocket && scopes.is_sent()).then(|| {
+        let request = permit.request();
+        let upgrade = request.upgrade;
+        let who = match permit.identity() {
+            Identity::Public => Who::Public {
+                method: request.method.into(),
+                path: request.target.split('?').next().unwrap_or_default().into(),
+            },
+            Identity::User { user, scopes } => Who::User {
+                user: user.as_str().into(),
+                scopes: (upgrade == Upgrade::Websocket && scopes.is_sent()).then(|| {
                     let mut told = Vec::new();
                     scopes.write_to(&mut told);
                     told.into()
-                });
-                (Some(user.as_str().into()), told)
-            }
+                }),
+                has_credential: snapshot.rewriter.has_credential(),
+            },
         };
-        Self {
-            has_credential: user.is_some() && snapshot.rewriter.has_credential(),
-            user,
-            scopes,
-            is_websocket,
-        }
+        Self { upgrade, who }
     }
 
     /// The verified user.
     pub(super) fn user(&self) -> Option<&str> {
-        self.user.as_deref()
+        match &self.who {
+            Who::User { user, .. } => Some(user),
+            Who::Public { .. } => None,
+        }
     }
 
     fn check(&self, facts: &ConnectionFacts, now: &Snapshot) -> Result<(), Revoked> {
-        let user = self.user();
+        let is_websocket = self.upgrade == Upgrade::Websocket;
         // A request that is under way may end on the terms that it began with, unless
         // its source itself may be the one that was removed.
-        let is_bound = self.is_websocket || facts.terms.are_disowned_by(&now.terms);
+        let is_bound = is_websocket || facts.terms.are_disowned_by(&now.terms);
         if is_bound && facts.is_outdated(now) {
             return Err(Revoked::Outdated);
         }
-        let permitted = now.policy.still_permits(facts.source, user);
-        permitted.map_err(Revoked::Denied)?;
-        let holds_scopes = |user| now.policy.still_grants(user, self.scopes.as_deref());
-        if self.is_websocket && !user.is_none_or(holds_scopes) {
-            return Err(Revoked::ScopesCut);
-        }
-        if self.has_credential && !now.rewriter.has_credential() {
-            return Err(Revoked::CredentialGone);
+        let Snapshot {
+            policy, rewriter, ..
+        } = now;
+        match &self.who {
+            Who::Public { method, path } => {
+                if !policy.is_public(facts.source, method, path, self.upgrade) {
+                    return Err(Revoked::RouteGone);
+                }
+            }
+            Who::User {
+                user,
+                scopes,
+                has_credential,
+            } => {
+                let permitted = policy.still_permits(facts.source, user);
+                permitted.map_err(Revoked::Denied)?;
+                if is_websocket && !policy.still_grants(user, scopes.as_deref()) {
+                    return Err(Revoked::ScopesCut);
+                }
+                if *has_credential && !rewriter.has_credential() {
+                    return Err(Revoked::CredentialGone);
+                }
+            }
         }
         Ok(())
     }
