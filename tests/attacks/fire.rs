@@ -1,0 +1,174 @@
+//! Sends a row over a connection and says what came back.
+
+mod http1;
+mod http2;
+
+use crate::corpus::{CorpusError, Pieces, Protocol, Row};
+use crate::frames;
+use crate::placeholder::Cast;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpSocket, TcpStream};
+
+/// What became of one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Status(u16),
+    /// The stream was reset.
+    Reset,
+    /// The connection ended without an answer to it.
+    Closed,
+    /// Nothing came in time.
+    Silence,
+}
+
+/// What the client saw.
+#[derive(Debug)]
+pub(crate) struct Sight {
+    /// An answer for each one that is due, then those that are not.
+    pub(crate) answers: Vec<Answer>,
+    /// The other side closed before the client did.
+    pub(crate) closed: bool,
+}
+
+/// What is attacked.
+#[derive(Debug, Clone)]
+pub(crate) struct Mark {
+    /// Where it speaks HTTP without TLS.
+    pub(crate) plain: Option<SocketAddr>,
+    /// Where it speaks it over TLS, and how to connect.
+    pub(crate) tls: Option<(SocketAddr, rustls::ClientConfig)>,
+    pub(crate) cast: Cast,
+    /// How long something that must come may take.
+    pub(crate) patience: Duration,
+}
+
+/// Why nothing was fired.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FireError {
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
+    #[error("no connection: {0}")]
+    Connect(#[from] io::Error),
+    #[error("there is no listener for this protocol")]
+    Nowhere,
+}
+
+/// What is waited for over HTTP/1.1.
+struct Wanted {
+    answers: usize,
+    close: bool,
+}
+
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
+impl Mark {
+    /// Sends `row` over `protocol`.
+    pub(crate) async fn fire(&self, row: &Row, protocol: Protocol) -> Result<Sight, FireError> {
+        let due = row.due().len();
+        if protocol == Protocol::H2 {
+            let bytes = http2_bytes(row, &self.cast)?;
+            let stream = self.tls(row.from, b"h2").await?;
+            return Ok(http2::fire(stream, &bytes, due, self.patience).await);
+        }
+        let pieces = http1_pieces(row, &self.cast)?;
+        let stream: Box<dyn Duplex> = match protocol {
+            Protocol::H1 => {
+                let address = self.plain.ok_or(FireError::Nowhere)?;
+                Box::new(tcp(address, row.from).await?)
+            }
+            Protocol::Tls | Protocol::H2 => self.tls(row.from, b"http/1.1").await?,
+        };
+        let wanted = Wanted {
+            answers: due,
+            close: row.closed,
+        };
+        Ok(http1::fire(stream, &pieces, wanted, self.patience).await)
+    }
+
+    /// An ordinary request on a connection of its own.
+    pub(crate) async fn ask(&self, path: &str) -> Result<Sight, FireError> {
+        let piece = self.cast.request(path).into_bytes();
+        let stream: Box<dyn Duplex> = match self.plain {
+            Some(address) => Box::new(tcp(address, None).await?),
+            None => self.tls(None, b"http/1.1").await?,
+        };
+        let wanted = Wanted {
+            answers: 1,
+            close: false,
+        };
+        Ok(http1::fire(stream, &[piece], wanted, self.patience).await)
+    }
+
+    async fn tls(&self, from: Option<IpAddr>, alpn: &[u8]) -> Result<Box<dyn Duplex>, FireError> {
+        let (address, mut config) = self.tls.clone().ok_or(FireError::Nowhere)?;
+        config.alpn_protocols = vec![alpn.to_vec()];
+        let name = rustls::pki_types::ServerName::try_from(self.cast.host.clone())
+            .map_err(io::Error::other)?;
+        let stream = tcp(address, from).await?;
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        Ok(Box::new(connector.connect(name, stream).await?))
+    }
+}
+
+async fn tcp(address: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    if let Some(from) = from {
+        socket.bind(SocketAddr::new(from, 0))?;
+    }
+    let stream = socket.connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+fn http1_pieces(row: &Row, cast: &Cast) -> Result<Vec<Vec<u8>>, CorpusError> {
+    if let Some(pieces) = &row.h1 {
+        let pieces = Pieces::as_slice(pieces).iter();
+        return pieces.map(|piece| cast.expand(piece)).collect();
+    }
+    let identity = if row.anonymous { "" } else { "${identity}" };
+    let fields: String = row
+        .fields
+        .iter()
+        .map(|field| format!("{field}\r\n"))
+        .collect();
+    let (method, target) = (&row.method, &row.target);
+    let text = format!("{method} {target} HTTP/1.1\r\nHost: ${{host}}\r\n{identity}{fields}\r\n");
+    Ok(vec![cast.expand(&text)?])
+}
+
+fn http2_bytes(row: &Row, cast: &Cast) -> Result<Vec<u8>, CorpusError> {
+    // No dynamic table on the way back: an answer's status can be read by itself.
+    let mut bytes = frames::PREFACE.to_vec();
+    bytes.extend(frames::settings(&[(1, 0)]));
+    if let Some(list) = &row.h2 {
+        for frame in list {
+            bytes.extend(frame.encode(cast)?);
+        }
+        return Ok(bytes);
+    }
+    let target = String::from_utf8_lossy(&cast.expand(&row.target)?).into_owned();
+    let mut pairs = frames::request_line(&row.method, &target, cast);
+    if !row.anonymous {
+        pairs.extend(
+            cast.identity()
+                .map(|(name, value)| (name.into(), value.into())),
+        );
+    }
+    for field in &row.fields {
+        let (name, value) = frames::pair(&cast.expand(field)?);
+        pairs.push((name.to_ascii_lowercase(), value));
+    }
+    let flags = frames::END_STREAM | 4;
+    bytes.extend(frames::frame(
+        frames::HEADERS,
+        flags,
+        1,
+        &frames::block(&pairs),
+    ));
+    Ok(bytes)
+}
