@@ -2,7 +2,7 @@
 # `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-openclaw test-sdk conformance lint bench bench-compare bench-models memory abuse soak soak-reload release
+.PHONY: help run test attacks conformance test-openclaw test-sdk lint bench bench-compare bench-models memory abuse soak soak-reload release
 
 # rustup's installer leaves cargo here without touching the running shell.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -18,6 +18,10 @@ run: ## Build and run the demo (ARGS="--listen 127.0.0.1:9443")
 test: ## Run all tests
 	@.ci/setup build test
 	@.ci/test $(ARGS)
+
+attacks: ## The attack corpus against Portcullis, nginx, Caddy and HAProxy: the README's table
+	@.ci/setup build attacks
+	cargo test --locked --test attacks -- --ignored --nocapture the_table_is_written
 
 test-openclaw: ## Run the real OpenClaw gateway behind Portcullis (about 5 min)
 	@.ci/setup build openclaw

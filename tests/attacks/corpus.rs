@@ -67,6 +67,9 @@ pub(crate) struct Row {
     /// What each of them has, as `name: value`, once and in one spelling.
     #[serde(default)]
     pub(crate) has: Vec<String>,
+    /// The same, asked of Portcullis alone: others are as safe with another value.
+    #[serde(default)]
+    pub(crate) exactly: Vec<String>,
     /// What none of them has, in any spelling.
     #[serde(default)]
     pub(crate) lacks: Vec<String>,

@@ -67,8 +67,14 @@ pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
 impl Mark {
-    /// Sends `row` over `protocol`.
-    pub(crate) async fn fire(&self, row: &Row, protocol: Protocol) -> Result<Sight, FireError> {
+    /// Sends `row` over `protocol`, and waits for the connection's end where it is
+    /// due and `close` asks for it.
+    pub(crate) async fn fire(
+        &self,
+        row: &Row,
+        protocol: Protocol,
+        close: bool,
+    ) -> Result<Sight, FireError> {
         let due = row.due().len();
         if protocol == Protocol::H2 {
             let bytes = http2_bytes(row, &self.cast)?;
@@ -85,7 +91,7 @@ impl Mark {
         };
         let wanted = Wanted {
             answers: due,
-            close: row.closed,
+            close: row.closed && close,
         };
         Ok(http1::fire(stream, &pieces, wanted, self.patience).await)
     }

@@ -4,7 +4,7 @@
 use crate::client::client_config;
 use crate::fire::Mark;
 use crate::placeholder::Cast;
-use crate::sidecar::{Setup, Sidecar, write_certificate};
+use crate::sidecar::{Setup, Sidecar};
 use crate::upstream::Upstream;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -136,9 +136,4 @@ impl FrontEnd for Careless {
             patience: Duration::from_secs(1),
         })
     }
-}
-
-/// A certificate for the front ends that read one from files.
-pub(crate) fn certificate_into(folder: &Path) {
-    write_certificate(folder);
 }

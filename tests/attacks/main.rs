@@ -15,18 +15,21 @@ mod early_data;
 mod fire;
 mod frames;
 mod front_end;
+mod peer;
 mod placeholder;
 mod round;
 mod shown_by;
 #[allow(dead_code)]
 #[path = "../e2e/sidecar.rs"]
 mod sidecar;
+mod table;
 mod upstream;
 mod verdict;
 
 use corpus::{Protocol, Row};
 use front_end::{Careless, FrontEnd, Portcullis, corpus_folder};
 use round::Outcome;
+use table::Column;
 use upstream::Upstream;
 use verdict::{Standard, line};
 
@@ -141,6 +144,56 @@ fn every_test_that_a_row_names_is_there() {
         .collect();
     assert!(missing.is_empty(), "no such tests: {missing:#?}");
     assert!(!shown_by::exists("e2e::tls::nobody_wrote_this_one"));
+}
+
+#[test]
+fn every_row_has_its_line_in_the_table() {
+    let classes = table::classes();
+    for (_, row) in corpus() {
+        let lines = classes.iter().filter(|class| class.rows.contains(&row.row));
+        assert_eq!(lines.count(), 1, "{}", row.id);
+    }
+}
+
+/// Runs the corpus against Portcullis and the others: `make attacks`.
+#[tokio::test]
+#[allow(clippy::print_stdout)]
+#[ignore = "needs nginx, Caddy and HAProxy, and a minute or more: `make attacks`"]
+async fn the_table_is_written() {
+    const ALL: [Protocol; 3] = [Protocol::H1, Protocol::Tls, Protocol::H2];
+    let corpus = corpus();
+    let rows: Vec<&Row> = corpus.iter().map(|(_, row)| row).collect();
+    let upstream = Upstream::spawn().await.unwrap();
+    let mut portcullis = Portcullis::new(&upstream);
+    let outcomes = round::fire(
+        &mut portcullis,
+        &upstream,
+        Standard::Exact,
+        rows.clone(),
+        &ALL,
+    );
+    let mut columns = vec![Column {
+        name: "Portcullis".to_owned(),
+        outcomes: outcomes.await,
+    }];
+    for kind in &peer::KINDS {
+        let mut peer = kind.spawn(&upstream, &rows);
+        let outcomes = round::fire(&mut peer, &upstream, Standard::Safe, rows.clone(), &ALL).await;
+        columns.push(Column {
+            name: format!("{} {}", kind.name, kind.version()),
+            outcomes,
+        });
+    }
+    for column in &columns {
+        println!(
+            "{}\n{}\n",
+            column.name,
+            failures(&column.outcomes).join("\n")
+        );
+    }
+    let table = table::render(&columns, &corpus);
+    println!("{table}");
+    table::write(&table);
 }
 
 /// The runner can fail: a relay that passes on what comes lets the attacks through.

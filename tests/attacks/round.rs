@@ -48,7 +48,7 @@ async fn one(
     if let Some(script) = &row.upstream {
         upstream.script(script);
     }
-    let sight = match mark.fire(row, protocol).await {
+    let sight = match mark.fire(row, protocol, standard == Standard::Exact).await {
         Ok(sight) => sight,
         Err(error) => return Some(vec![error.to_string()]),
     };

@@ -41,8 +41,10 @@ pub(crate) fn deviations(
     let mut found = answers(row, protocol, standard, sight, arrivals);
     for request in &arrivals.requests {
         found.extend(ownership(row, cast, request));
-        found.extend(fields(row, cast, request));
+        found.extend(fields(row, standard, cast, request));
     }
+    found.extend(arrivals.requests.iter().filter_map(request_line));
+    found.extend(arrivals.requests.iter().filter_map(framing));
     found.extend(bytes(row, cast, arrivals));
     if standard == Standard::Exact && !row.targets.is_empty() {
         let targets: Vec<_> = arrivals.requests.iter().map(Arrived::target).collect();
@@ -84,9 +86,6 @@ fn answers(
             found.push(format!("upstream: {reached} requests, due {may_reach}"));
         }
         return found;
-    }
-    if sight.answers.contains(&Answer::Silence) {
-        found.push("client: no answer and no end".to_owned());
     }
     if !row.or_clean {
         for (at, answer) in sight.answers.iter().enumerate() {
@@ -161,9 +160,13 @@ fn ownership(row: &Row, cast: &Cast, request: &Arrived) -> Vec<String> {
     found
 }
 
-fn fields(row: &Row, cast: &Cast, request: &Arrived) -> Vec<String> {
+fn fields(row: &Row, standard: Standard, cast: &Cast, request: &Arrived) -> Vec<String> {
     let mut found = Vec::new();
-    for expected in &row.has {
+    let own = match standard {
+        Standard::Exact => row.exactly.iter(),
+        Standard::Safe => [].iter(),
+    };
+    for expected in row.has.iter().chain(own) {
         let (name, value) = expected.split_once(':').unwrap_or((expected, ""));
         let value = cast.expand(value.trim()).unwrap_or_default();
         let seen = values(request, name);
@@ -177,6 +180,30 @@ fn fields(row: &Row, cast: &Cast, request: &Arrived) -> Vec<String> {
         }
     }
     found
+}
+
+/// A request line that is anything but a method, a path and a version.
+fn request_line(request: &Arrived) -> Option<String> {
+    let line = request.head.lines().next().unwrap_or_default();
+    let parts: Vec<&str> = line.split(' ').collect();
+    let is_plain = matches!(parts[..], [method, target, "HTTP/1.0" | "HTTP/1.1"]
+        if !method.is_empty() && target.starts_with('/'));
+    (!is_plain).then(|| format!("upstream: the request line is {line:?}"))
+}
+
+/// A head whose body ends in two places, or nowhere that is certain.
+fn framing(request: &Arrived) -> Option<String> {
+    let lengths = values(request, "content-length");
+    let codings = values(request, "transfer-encoding");
+    let is_certain = match (&lengths[..], &codings[..]) {
+        ([], []) => true,
+        ([(_, length)], []) => {
+            length.bytes().all(|byte| byte.is_ascii_digit()) && !length.is_empty()
+        }
+        ([], [(_, coding)]) => coding.eq_ignore_ascii_case("chunked"),
+        _ => false,
+    };
+    (!is_certain).then(|| format!("upstream: framed by {lengths:?} and {codings:?}"))
 }
 
 fn bytes(row: &Row, cast: &Cast, arrivals: &Arrivals) -> Vec<String> {
