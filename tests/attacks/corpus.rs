@@ -37,6 +37,8 @@ pub(crate) struct Row {
     /// The address that the client connects from.
     pub(crate) from: Option<IpAddr>,
 
+    /// Sent as soon as there is a connection, before TLS.
+    pub(crate) preamble: Option<String>,
     /// A permitted request, changed by these four and written in either version.
     #[serde(default = "get")]
     pub(crate) method: String,

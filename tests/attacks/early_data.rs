@@ -53,6 +53,7 @@ async fn careless() -> Mark {
             client_config(&folder.path().join("cert.pem"), b"http/1.1"),
         )),
         cast: cast(),
+        preamble: String::new(),
         patience: crate::sidecar::PATIENCE,
     };
     tokio::spawn(async move {

@@ -3,15 +3,16 @@
 mod http1;
 mod http2;
 
-use crate::corpus::{CorpusError, Pieces, Protocol, Row};
+use crate::corpus::{Allowed, CorpusError, Ending, Pieces, Protocol, Row};
 use crate::frames;
 use crate::placeholder::Cast;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
 
 /// What became of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub(crate) struct Mark {
     /// Where it speaks it over TLS, and how to connect.
     pub(crate) tls: Option<(SocketAddr, rustls::ClientConfig)>,
     pub(crate) cast: Cast,
+    /// Sent on every connection first where a row has none of its own to send.
+    pub(crate) preamble: String,
     /// How long something that must come may take.
     pub(crate) patience: Duration,
 }
@@ -76,18 +79,31 @@ impl Mark {
         close: bool,
     ) -> Result<Sight, FireError> {
         let due = row.due().len();
+        let start = Start {
+            from: row.from,
+            preamble: self
+                .cast
+                .expand(row.preamble.as_deref().unwrap_or_default())?,
+        };
         if protocol == Protocol::H2 {
             let bytes = http2_bytes(row, &self.cast)?;
-            let stream = self.tls(row.from, b"h2").await?;
+            let stream = self.tls(&start, b"h2").await?;
             return Ok(http2::fire(stream, &bytes, due, self.patience).await);
         }
         let pieces = http1_pieces(row, &self.cast)?;
-        let stream: Box<dyn Duplex> = match protocol {
-            Protocol::H1 => {
-                let address = self.plain.ok_or(FireError::Nowhere)?;
-                Box::new(tcp(address, row.from).await?)
+        let connected: Result<Box<dyn Duplex>, FireError> = match protocol {
+            Protocol::H1 => self.plain(&start).await,
+            Protocol::Tls | Protocol::H2 => self.tls(&start, b"http/1.1").await,
+        };
+        let stream = match connected {
+            // Turned away before TLS: nothing was asked, and nothing answered.
+            Err(FireError::Connect(_)) if allows_no_connection(row) => {
+                return Ok(Sight {
+                    answers: vec![Answer::Closed; due],
+                    closed: true,
+                });
             }
-            Protocol::Tls | Protocol::H2 => self.tls(row.from, b"http/1.1").await?,
+            connected => connected?,
         };
         let wanted = Wanted {
             answers: due,
@@ -99,9 +115,13 @@ impl Mark {
     /// An ordinary request on a connection of its own.
     pub(crate) async fn ask(&self, path: &str) -> Result<Sight, FireError> {
         let piece = self.cast.request(path).into_bytes();
-        let stream: Box<dyn Duplex> = match self.plain {
-            Some(address) => Box::new(tcp(address, None).await?),
-            None => self.tls(None, b"http/1.1").await?,
+        let start = Start {
+            from: None,
+            preamble: self.cast.expand(&self.preamble)?,
+        };
+        let stream = match self.plain {
+            Some(_) => self.plain(&start).await?,
+            None => self.tls(&start, b"http/1.1").await?,
         };
         let wanted = Wanted {
             answers: 1,
@@ -110,25 +130,46 @@ impl Mark {
         Ok(http1::fire(stream, &[piece], wanted, self.patience).await)
     }
 
-    async fn tls(&self, from: Option<IpAddr>, alpn: &[u8]) -> Result<Box<dyn Duplex>, FireError> {
+    async fn plain(&self, start: &Start) -> Result<Box<dyn Duplex>, FireError> {
+        let address = self.plain.ok_or(FireError::Nowhere)?;
+        Ok(Box::new(start.tcp(address).await?))
+    }
+
+    async fn tls(&self, start: &Start, alpn: &[u8]) -> Result<Box<dyn Duplex>, FireError> {
         let (address, mut config) = self.tls.clone().ok_or(FireError::Nowhere)?;
         config.alpn_protocols = vec![alpn.to_vec()];
         let name = rustls::pki_types::ServerName::try_from(self.cast.host.clone())
             .map_err(io::Error::other)?;
-        let stream = tcp(address, from).await?;
+        let stream = start.tcp(address).await?;
         let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-        Ok(Box::new(connector.connect(name, stream).await?))
+        let connecting = timeout(self.patience, connector.connect(name, stream));
+        Ok(Box::new(connecting.await.map_err(io::Error::other)??))
     }
 }
 
-async fn tcp(address: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
-    let socket = TcpSocket::new_v4()?;
-    if let Some(from) = from {
-        socket.bind(SocketAddr::new(from, 0))?;
+/// How a connection begins.
+struct Start {
+    from: Option<IpAddr>,
+    preamble: Vec<u8>,
+}
+
+impl Start {
+    async fn tcp(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let socket = TcpSocket::new_v4()?;
+        if let Some(from) = self.from {
+            socket.bind(SocketAddr::new(from, 0))?;
+        }
+        let mut stream = socket.connect(address).await?;
+        stream.set_nodelay(true)?;
+        stream.write_all(&self.preamble).await?;
+        Ok(stream)
     }
-    let stream = socket.connect(address).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+}
+
+/// Whether `row` may end before there is a connection to send it on.
+fn allows_no_connection(row: &Row) -> bool {
+    let closed = Allowed::Ending(Ending::Closed);
+    row.due().iter().all(|due| due.contains(&closed))
 }
 
 fn http1_pieces(row: &Row, cast: &Cast) -> Result<Vec<Vec<u8>>, CorpusError> {

@@ -19,6 +19,14 @@ pub(crate) fn cast() -> Cast {
     }
 }
 
+/// What a permitted connection begins with where `config` is served.
+pub(crate) fn preamble(config: &str) -> String {
+    match config {
+        "proxy-protocol" => "PROXY TCP4 10.1.2.3 10.0.0.1 1234 443\r\n".to_owned(),
+        _ => String::new(),
+    }
+}
+
 /// A running front end, one for each configuration of the corpus.
 pub(crate) trait FrontEnd {
     /// Where `config` is served; none: it can't do what it asks for.
@@ -77,6 +85,7 @@ impl FrontEnd for Portcullis {
             plain: Some(plain),
             tls: Some((tls.address, client_config(&tls.certificate(), b"http/1.1"))),
             cast: cast(),
+            preamble: preamble(config),
             patience: Duration::from_secs(8),
         })
     }
@@ -132,6 +141,7 @@ impl FrontEnd for Careless {
             plain: Some(self.address),
             tls: None,
             cast: cast(),
+            preamble: String::new(),
             // It closes nothing, and is not waited for.
             patience: Duration::from_secs(1),
         })

@@ -17,6 +17,7 @@ mod frames;
 mod front_end;
 mod peer;
 mod placeholder;
+mod revocation;
 mod round;
 mod shown_by;
 #[allow(dead_code)]
@@ -107,6 +108,7 @@ themes! {
     http2 over http2 H2;
     identity over http1 H1, http1_over_tls Tls, http2 H2;
     names over http1 H1, http1_over_tls Tls, http2 H2;
+    proxy_protocol over http1 H1, http1_over_tls Tls;
     targets over http1 H1, http1_over_tls Tls, http2 H2;
 }
 

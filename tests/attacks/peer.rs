@@ -4,7 +4,7 @@
 use crate::client::client_config;
 use crate::corpus::Row;
 use crate::fire::Mark;
-use crate::front_end::{FrontEnd, cast};
+use crate::front_end::{FrontEnd, cast, preamble};
 use crate::sidecar::write_certificate;
 use crate::upstream::Upstream;
 use std::collections::{BTreeSet, HashMap};
@@ -183,6 +183,7 @@ impl FrontEnd for Peer {
             plain: Some(address("http")?),
             tls: Some((address("tls")?, client_config(&certificate, b"http/1.1"))),
             cast: cast(),
+            preamble: preamble(config),
             // Their timeouts are long: who says nothing for so long serves nothing.
             patience: Duration::from_secs(2),
         })
