@@ -33,10 +33,10 @@ use tokio::sync::Semaphore;
 /// Requests that may run for each stream that may be open: h2 counts a stream as closed
 /// as soon as the client has reset it, a moment before its request ends here.
 const TASKS_PER_STREAM: u32 = 2;
-/// How long a connection whose source is refused may go on: to read why, and to
-/// end what a public route permitted.
-const UNWELCOME: Duration = Duration::from_secs(10);
-const UNWELCOME_SILENCE: Duration = Duration::from_millis(500);
+/// How long a connection that has been told to leave may go on: to read why, to end
+/// what a public route permitted, and to answer for what was on its way.
+const LEAVING: Duration = Duration::from_secs(10);
+const LEAVING_SILENCE: Duration = Duration::from_millis(500);
 /// Per stream; more would let a hundred streams hold a lot of memory.
 const STREAM_WINDOW: u32 = 128 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
@@ -59,8 +59,10 @@ fn options(snapshot: &Snapshot) -> H2Options {
 /// Serves one connection until it ends: by the client, by idleness, by abuse, or by
 /// the drain, which lets its streams end. `slot` is held until the last of them has.
 ///
-/// The loop is ours rather than Pingora's because the preface needs a deadline:
-/// a client that finishes TLS and then says nothing would be waited for for ever.
+/// The loop is ours rather than Pingora's because preface and first request need a
+/// deadline: a client that finishes TLS and then says nothing would be waited for for
+/// ever, and one that has sent no request yet for `keepaliveTimeout`, with 40 kB of
+/// buffers that others pay for.
 pub(super) async fn serve<S>(
     door: Arc<FrontDoor>,
     transport: Transport,
@@ -73,7 +75,8 @@ pub(super) async fn serve<S>(
     let ledger = Arc::new(Ledger::new(snapshot.limits.http2_max_resets));
     let transport = Box::new(Http2Transport::new(transport, ledger.clone()));
     let greeting = handshake(transport, Some(options(&snapshot)));
-    let keepalive = snapshot.limits.keepalive_timeout;
+    let limits = &snapshot.limits;
+    let (keepalive, first) = (limits.keepalive_timeout, limits.header_timeout);
     let mut connection = match timeout(snapshot.limits.header_timeout, greeting).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(_)) => return,
@@ -87,9 +90,14 @@ pub(super) async fn serve<S>(
     let mut drain = door.drain.watch();
     let changes = door.announcer.changes();
     let mut is_draining = false;
-    let mut unwelcome_until = None;
+    let mut has_begun = false;
+    let mut leaving_until = None;
     loop {
-        let patience = unwelcome_until.map_or(keepalive, |_| UNWELCOME_SILENCE);
+        let patience = match leaving_until {
+            Some(_) => LEAVING_SILENCE,
+            None if has_begun => keepalive,
+            None => first,
+        };
         let accepted = tokio::select! {
             biased;
             () = drain.begun(), if !is_draining => {
@@ -105,9 +113,9 @@ pub(super) async fn serve<S>(
                         tracing::warn!(source.ip = %facts.source, "an HTTP/2 connection is closed for abuse");
                         connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                     }
-                    Verdict::Unwelcome if unwelcome_until.is_none() => {
+                    Verdict::Unwelcome if leaving_until.is_none() => {
                         connection.graceful_shutdown();
-                        unwelcome_until = Some(Instant::now() + UNWELCOME);
+                        leaving_until = Some(Instant::now() + LEAVING);
                     }
                     Verdict::Unwelcome => {}
                     Verdict::Outdated if !is_draining => {
@@ -119,9 +127,22 @@ pub(super) async fn serve<S>(
                 continue;
             }
             accepted = HttpSession::from_h2_conn(&mut connection, digest.clone()) => accepted,
-            () = idle(&streams, max_tasks, patience) => return,
-            () = until(unwelcome_until) => return,
+            () = idle(&streams, max_tasks, patience) => {
+                if leaving_until.is_some() {
+                    return;
+                }
+                if !has_begun {
+                    door.metrics.limit_reached(Limit::HeaderTimeout);
+                }
+                // A request that is on its way is answered still, or may be sent again
+                // elsewhere (RFC 9113 section 6.8).
+                connection.graceful_shutdown();
+                leaving_until = Some(Instant::now() + LEAVING);
+                continue;
+            }
+            () = until(leaving_until) => return,
         };
+        has_begun = true;
         match accepted {
             Err(error) => {
                 let (_, facts, _) = &*shared;

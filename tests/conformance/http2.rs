@@ -1,6 +1,7 @@
 //! HTTP/2 over TLS: each case on a connection of its own.
 
 mod cases;
+mod endings;
 mod flow_control;
 mod hpack;
 mod messages;

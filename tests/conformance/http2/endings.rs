@@ -1,0 +1,50 @@
+//! How a connection ends that has nothing more to do (RFC 9113 section 6.8).
+
+use super::*;
+use crate::frames::{END_HEADERS, block};
+
+const NO_ERROR: u32 = 0;
+
+async fn start(limits: &str) -> (Recorder, Sidecar) {
+    let upstream = Recorder::spawn().await;
+    let setup = Setup::new().tls().section(&format!("[limits]\n{limits}"));
+    let sidecar = setup.spawn(&upstream.url());
+    (upstream, sidecar)
+}
+
+fn get(stream: u32) -> Vec<u8> {
+    let fields = block(&request("GET", "/"));
+    frame(HEADERS, END_HEADERS | END_STREAM, stream, &fields)
+}
+
+#[tokio::test]
+async fn a_connection_without_a_request_is_told_to_leave() {
+    let (_upstream, sidecar) = start("headerTimeout = \"1s\"").await;
+    let mut client = Client::greeted(&sidecar, &[]).await;
+    let goodbye = Due::ConnectionError(&[NO_ERROR]);
+    assert!(client.until(|seen| goodbye.is_met(seen)).await);
+    let reached = "portcullis_limit_reached_total{limit=\"headerTimeout\"}";
+    assert_eq!(sidecar.metric(reached).await, Some(1.0));
+}
+
+#[tokio::test]
+async fn one_that_had_a_request_may_wait_for_longer() {
+    let (_upstream, sidecar) = start("headerTimeout = \"1s\"").await;
+    let mut client = Client::greeted(&sidecar, &[]).await;
+    client.send(&get(1)).await;
+    assert!(client.until(|seen| seen.is_answered(1)).await);
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    client.send(&get(3)).await;
+    assert!(client.until(|seen| seen.is_answered(3)).await);
+    assert!(!client.has(|frame| frame.kind == GOAWAY));
+}
+
+#[tokio::test]
+async fn one_that_was_idle_for_too_long_is_told_to_leave() {
+    let (_upstream, sidecar) = start("keepaliveTimeout = \"1s\"").await;
+    let mut client = Client::greeted(&sidecar, &[]).await;
+    client.send(&get(1)).await;
+    assert!(client.until(|seen| seen.is_answered(1)).await);
+    let goodbye = Due::ConnectionError(&[NO_ERROR]);
+    assert!(client.until(|seen| goodbye.is_met(seen)).await);
+}
