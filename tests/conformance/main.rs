@@ -2,8 +2,9 @@
 //! sections that h2spec goes through, over TLS) and HTTP/1 (RFC 9110 and 9112). Where
 //! it departs from what a recommendation says, the table says so, and why.
 
-// A helper of tests may fail the test like the test itself.
-#![allow(clippy::unwrap_used)]
+// A helper of tests may fail the test like the test itself; departures are printed for
+// `make conformance`.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 #[allow(dead_code)]
 #[path = "../e2e/client.rs"]
