@@ -484,10 +484,8 @@ impl Connection {
             let open = door.metrics.websocket_opened();
             let revoked = changes.revoked(&door, &facts, &grant);
             let relayed = tunnel.run(drain, revoked, bounds).await;
-            match relayed.closed_for {
-                Some(Closed::Idle) => door.metrics.limit_reached(Limit::WebsocketIdleTimeout),
-                Some(Closed::Lifetime) => door.metrics.limit_reached(Limit::WebsocketMaxLifetime),
-                Some(Closed::Drain | Closed::Revoked) | None => {}
+            if let Some(limit) = relayed.closed_for.and_then(Closed::limit) {
+                door.metrics.limit_reached(limit);
             }
             served.bytes_in = relayed.to_upstream;
             served.bytes_out = relayed.to_client;

@@ -8,6 +8,7 @@ mod frames;
 mod relay;
 
 use crate::drain::DrainWatch;
+use crate::telemetry::metrics::Limit;
 use crate::transport::Transport;
 use relay::Relay;
 use std::future::poll_fn;
@@ -68,6 +69,15 @@ impl Closed {
             Self::Drain => SERVICE_RESTART,
             Self::Idle | Self::Lifetime => GOING_AWAY,
             Self::Revoked => POLICY_CHANGED,
+        }
+    }
+
+    /// The limit that was reached, if it was one.
+    pub(super) fn limit(self) -> Option<Limit> {
+        match self {
+            Self::Idle => Some(Limit::WebsocketIdleTimeout),
+            Self::Lifetime => Some(Limit::WebsocketMaxLifetime),
+            Self::Drain | Self::Revoked => None,
         }
     }
 }
@@ -169,3 +179,6 @@ impl Tunnel {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
