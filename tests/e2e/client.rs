@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::timeout;
 
 trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -66,6 +66,26 @@ impl Connection {
     pub(crate) async fn tcp(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
+        Self::over(stream)
+    }
+
+    /// Plain TCP from another address of this host, such as 127.0.0.2.
+    pub(crate) async fn tcp_from(source: &str, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        let source = SocketAddr::new(source.parse().unwrap(), 0);
+        socket.bind(source).unwrap();
+        let stream = socket.connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self::over(stream)
+    }
+
+    /// A Unix socket.
+    pub(crate) async fn unix(path: &Path) -> Self {
+        Self::over(UnixStream::connect(path).await.unwrap())
+    }
+
+    /// Whatever carries bytes.
+    pub(crate) fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
         Self {
             stream: Box::new(stream),
             buffer: Vec::new(),
@@ -74,11 +94,7 @@ impl Connection {
 
     /// TLS that trusts the certificate in `ca` and offers `alpn`.
     pub(crate) async fn tls(address: SocketAddr, ca: &Path, alpn: &[u8]) -> Self {
-        let stream = tls_stream(address, client_config(ca, alpn)).await.unwrap();
-        Self {
-            stream: Box::new(stream),
-            buffer: Vec::new(),
-        }
+        Self::over(tls_stream(address, client_config(ca, alpn)).await.unwrap())
     }
 
     /// Sends bytes as they are.
@@ -222,10 +238,20 @@ pub(crate) async fn tls_stream(
     address: SocketAddr,
     config: ClientConfig,
 ) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
-    let tcp = TcpStream::connect(address).await?;
+    tls_over(TcpStream::connect(address).await?, config).await
+}
+
+/// TLS over a connection that there is.
+pub(crate) async fn tls_over<S>(
+    stream: S,
+    config: ClientConfig,
+) -> std::io::Result<tokio_rustls::client::TlsStream<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let name = ServerName::try_from("claw.example.com").unwrap();
     tokio_rustls::TlsConnector::from(Arc::new(config))
-        .connect(name, tcp)
+        .connect(name, stream)
         .await
 }
 
@@ -239,9 +265,30 @@ impl Http2Client {
     pub(crate) async fn connect(address: SocketAddr, ca: &Path) -> Self {
         let stream = tls_stream(address, client_config(ca, b"h2")).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        Self::over(stream).await
+    }
+
+    /// Speaks it on whatever carries bytes.
+    pub(crate) async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
         let (sender, connection) = h2::client::handshake(stream).await.unwrap();
         tokio::spawn(connection);
         Self { sender }
+    }
+
+    /// How many streams it may have at a time, as it was told so far.
+    pub(crate) fn max_streams(&self) -> usize {
+        self.sender.current_max_send_streams()
+    }
+
+    /// Sends a request without a body; its answer's body is left to be read.
+    pub(crate) async fn begin(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<h2::RecvStream>, h2::Error> {
+        let (parts, _) = request.into_parts();
+        let mut sender = self.sender.clone().ready().await?;
+        let (response, _) = sender.send_request(http::Request::from_parts(parts, ()), true)?;
+        timeout(PATIENCE, response).await.expect("no answer")
     }
 
     /// Sends a request and reads its answer.

@@ -1,8 +1,10 @@
 //! What a client may cost.
 
-use crate::client::{Http2Client, complete, http2_request};
+use crate::client::{Connection, Http2Client, complete, http2_request};
 use crate::recorder::Recorder;
 use crate::sidecar::{IDENTITY, Setup};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 use tokio::io::AsyncReadExt;
 
 #[tokio::test]
@@ -40,6 +42,8 @@ async fn heads_beyond_their_limits_are_431() {
         .await
         .unwrap();
     assert_eq!(answer.status(), 431);
+    sidecar.reached("maxHeaders", 2).await;
+    sidecar.reached("maxHeaderBytes", 2).await;
     assert!(upstream.requests().is_empty());
 }
 
@@ -72,6 +76,7 @@ async fn bodies_beyond_their_limit_are_413_announced_or_not() {
         (answer.status, answer.code().as_str()),
         (413, "request_too_large")
     );
+    sidecar.reached("maxBodyBytes", 2).await;
     assert!(upstream.requests().is_empty());
 }
 
@@ -91,6 +96,31 @@ async fn a_head_that_comes_too_slowly_is_408() {
     // Nothing at all: nothing is said.
     let mut silent = sidecar.connect().await;
     assert!(silent.read_to_end().await.is_empty());
+    sidecar.reached("headerTimeout", 2).await;
+}
+
+#[tokio::test]
+async fn whoever_says_nothing_after_the_handshake_is_closed_over_http_1_and_2() {
+    let upstream = Recorder::spawn().await;
+    let sidecar = Setup::new()
+        .tls()
+        .section("[limits]\nheaderTimeout = \"1s\"")
+        .spawn(&upstream.url());
+    let mut silent = Vec::new();
+    for alpn in [&b"http/1.1"[..], b"h2"] {
+        let certificate = sidecar.certificate();
+        silent.push(Connection::tls(sidecar.address, &certificate, alpn).await);
+    }
+    for mut connection in silent {
+        connection.read_to_end().await;
+    }
+    sidecar.reached("headerTimeout", 2).await;
+    // One that has asked is idle, not slow: that is no limit's matter.
+    let mut connection = sidecar.connect().await;
+    let ask = format!("GET / HTTP/1.1\r\n{IDENTITY}connection: close\r\n");
+    assert_eq!(connection.exchange(&ask).await.status, 200);
+    connection.read_to_end().await;
+    sidecar.reached("headerTimeout", 2).await;
 }
 
 #[tokio::test]
@@ -111,6 +141,7 @@ async fn a_body_that_stalls_is_408() {
         (answer.status, answer.code().as_str()),
         (408, "request_timeout")
     );
+    sidecar.reached("bodyStallTimeout", 1).await;
 }
 
 #[tokio::test]
@@ -127,6 +158,31 @@ async fn an_upstream_that_does_not_answer_is_504() {
         (answer.status, answer.code().as_str()),
         (504, "upstream_timeout")
     );
+    sidecar.reached("upstreamFirstByteTimeout", 1).await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_takes_no_connection_is_502() {
+    // Its queue is full as soon as a connection waits that nobody accepts: what comes
+    // then is dropped by the kernel, as a host does that is gone.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&any.into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+        waiting.push(stream);
+    }
+    let sidecar = Setup::new()
+        .section("[limits]\nupstreamConnectTimeout = \"100ms\"")
+        .spawn(&format!("http://{address}"));
+    let answer = sidecar.send(&format!("GET / HTTP/1.1\r\n{IDENTITY}")).await;
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (502, "upstream_unreachable")
+    );
+    sidecar.reached("upstreamConnectTimeout", 1).await;
 }
 
 #[tokio::test]
@@ -149,6 +205,7 @@ async fn connections_beyond_their_limit_are_turned_away_and_the_others_live_on()
     let mut third = sidecar.connect().await;
     let answer = third.response(false).await;
     assert_eq!((answer.status, answer.code().as_str()), (503, "overloaded"));
+    sidecar.reached("maxConnections", 1).await;
     assert_eq!(
         first
             .exchange(&format!("GET / HTTP/1.1\r\n{IDENTITY}"))

@@ -33,6 +33,8 @@ pub(crate) struct Sidecar {
     pub(crate) address: SocketAddr,
     /// The admin listener.
     pub(crate) admin: SocketAddr,
+    /// The front door's Unix socket, where one was asked for.
+    pub(crate) unix: Option<PathBuf>,
     /// The redirect listener, where one was asked for.
     pub(crate) redirect: Option<SocketAddr>,
     models: Option<SocketAddr>,
@@ -122,6 +124,7 @@ impl Setup {
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = follow(&mut child, log.clone());
         let mut listeners = std::collections::HashMap::new();
+        let mut unix = None;
         loop {
             let line = lines.recv_timeout(PATIENCE).unwrap_or_else(|_| {
                 panic!("it did not come up: {:#?}", log.lock().unwrap());
@@ -132,10 +135,11 @@ impl Setup {
             match line["message"].as_str() {
                 Some("listening") => {
                     let name = line["listener.name"].as_str().unwrap().to_owned();
-                    listeners.insert(
-                        name,
-                        line["listener.address"].as_str().unwrap().parse().unwrap(),
-                    );
+                    let address = line["listener.address"].as_str().unwrap();
+                    match address.strip_prefix("unix:") {
+                        Some(path) => unix = Some(path.into()),
+                        None => drop(listeners.insert(name, address.parse().unwrap())),
+                    }
                 }
                 Some("serving") => break,
                 _ => {}
@@ -145,6 +149,7 @@ impl Setup {
             child,
             address: listeners["front"],
             admin: listeners["admin"],
+            unix,
             redirect: listeners.get("redirect").copied(),
             models: listeners.get("models").copied(),
             is_tls,
@@ -249,8 +254,36 @@ impl Sidecar {
     /// The value of a metric, by its name with all labels; none: it isn't there.
     pub(crate) async fn metric(&self, name: &str) -> Option<f64> {
         let text = String::from_utf8(self.admin("GET /metrics").await.body).unwrap();
-        let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+        let value = |line: &'_ str| {
+            line.strip_prefix(name)?
+                .strip_prefix(' ')
+                .map(str::to_owned)
+        };
+        let rest = text.lines().find_map(value)?;
         Some(rest.trim().parse().unwrap())
+    }
+
+    /// Waits until a counter has come to `count`; beyond it there is nothing to wait for.
+    pub(crate) async fn counts(&self, name: &str, count: f64) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let counted = self.metric(name).await;
+            if counted == Some(count) {
+                return;
+            }
+            let is_possible = counted.is_some_and(|counted| counted < count);
+            assert!(
+                is_possible && Instant::now() < deadline,
+                "{name}: {counted:?} instead of {count}"
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits until a limit, named by its key, has been counted so often.
+    pub(crate) async fn reached(&self, key: &str, count: u32) {
+        let name = format!("portcullis_limit_reached_total{{limit=\"{key}\"}}");
+        self.counts(&name, count.into()).await;
     }
 
     /// The certificate that it serves with.

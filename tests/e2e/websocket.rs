@@ -16,7 +16,7 @@ pub(crate) const SWITCHED: &[u8] =
 sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// An upstream that takes the handshake and sends back what it gets.
-async fn echo() -> Recorder {
+pub(crate) async fn echo() -> Recorder {
     Recorder::with_handler(|mut stream, _| async move {
         stream.write_all(SWITCHED).await.unwrap();
         let (mut reader, mut writer) = stream.split();
@@ -26,10 +26,14 @@ async fn echo() -> Recorder {
 }
 
 async fn open(sidecar: &Sidecar) -> Connection {
-    let mut connection = sidecar.connect().await;
+    open_on(sidecar.connect().await, IDENTITY).await
+}
+
+/// Makes a WebSocket of a connection, with fields that say for whom.
+pub(crate) async fn open_on(mut connection: Connection, identity: &str) -> Connection {
     connection
         .write(complete(&format!(
-            "GET /ws HTTP/1.1\r\n{IDENTITY}{UPGRADE}"
+            "GET /ws HTTP/1.1\r\n{identity}{UPGRADE}"
         )))
         .await;
     let answer = connection.response(false).await;
@@ -39,6 +43,19 @@ async fn open(sidecar: &Sidecar) -> Connection {
         ["s3pPLMBiTxaQ9kYGzzhZRbK+xOo="]
     );
     connection
+}
+
+/// A Close frame of Portcullis' own.
+pub(crate) fn close_frame(code: u16) -> [u8; 4] {
+    let [high, low] = code.to_be_bytes();
+    [0x88, 2, high, low]
+}
+
+/// Sends a frame, and gets it back from an upstream that echoes.
+pub(crate) async fn expect_echo(connection: &mut Connection, text: &str) {
+    let sent = frame(1, text.as_bytes());
+    connection.write(&sent).await;
+    assert_eq!(connection.read_exactly(sent.len()).await, Some(sent));
 }
 
 pub(crate) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
@@ -202,6 +219,23 @@ async fn a_drain_closes_with_1012_between_two_frames() {
     let rest = connection.read_to_end().await;
     assert!(rest.starts_with(b" one"), "{rest:?}");
     assert!(rest.ends_with(&[0x88, 2, 0x03, 0xf4]), "{rest:?}");
+    assert_eq!(sidecar.wait().code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_drain_closes_idle_sessions_with_1012_and_nothing_else() {
+    let upstream = echo().await;
+    let mut sidecar = Setup::new()
+        .section("[limits]\nshutdownGrace = \"100ms\"")
+        .spawn(&upstream.url());
+    let mut idle = open(&sidecar).await;
+    let mut used = open(&sidecar).await;
+    expect_echo(&mut used, "hello").await;
+    sidecar.signal("TERM");
+    for connection in [&mut idle, &mut used] {
+        assert_eq!(connection.read_to_end().await, close_frame(1012));
+    }
+    drop((idle, used));
     assert_eq!(sidecar.wait().code(), Some(0));
 }
 
