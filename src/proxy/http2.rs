@@ -109,8 +109,7 @@ pub(super) async fn serve<S>(
                 let (door, facts, _) = &*shared;
                 match verdict {
                     Verdict::Abusive => {
-                        door.metrics.limit_reached(Limit::Http2MaxResets);
-                        tracing::warn!(source.ip = %facts.source, "an HTTP/2 connection is closed for abuse");
+                        note_abuse(door, facts);
                         connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                     }
                     Verdict::Unwelcome if leaving_until.is_none() => {
@@ -145,8 +144,12 @@ pub(super) async fn serve<S>(
         has_begun = true;
         match accepted {
             Err(error) => {
-                let (_, facts, _) = &*shared;
-                tracing::debug!(source.ip = %facts.source, error.detail = %error, "an HTTP/2 connection broke");
+                let (door, facts, _) = &*shared;
+                if is_abuse(&error) {
+                    note_abuse(door, facts);
+                } else {
+                    tracing::debug!(source.ip = %facts.source, error.detail = %error, "an HTTP/2 connection broke");
+                }
                 return;
             }
             Ok(None) => return,
@@ -176,6 +179,20 @@ pub(super) async fn serve<S>(
             }
         }
     }
+}
+
+fn note_abuse(door: &FrontDoor, facts: &ConnectionFacts) {
+    door.metrics.limit_reached(Limit::Http2MaxResets);
+    tracing::warn!(source.ip = %facts.source, "an HTTP/2 connection is closed for abuse");
+}
+
+/// Whether it is h2 that had enough: streams that are reset as soon as they are opened
+/// never come to the ledger.
+fn is_abuse(error: &pingora_core::Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<h2::Error>();
+    cause.is_some_and(|cause| {
+        cause.is_library() && cause.reason() == Some(Reason::ENHANCE_YOUR_CALM)
+    })
 }
 
 /// Ends at an instant, if there is one.

@@ -305,6 +305,7 @@ async fn a_client_that_only_cancels_loses_its_connection() {
         "{}",
         upstream.requests().len()
     );
+    sidecar.reached("http2MaxResets", 1).await;
 }
 
 #[tokio::test]
