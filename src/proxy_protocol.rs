@@ -53,6 +53,11 @@ pub fn announces(bytes: &[u8]) -> bool {
     bytes.starts_with(V1) || bytes.starts_with(V2)
 }
 
+/// Whether `bytes` are a beginning of version 2's signature, and not the whole of it.
+pub fn may_announce(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.len() < V2.len() && V2.starts_with(bytes)
+}
+
 /// Takes the header off a connection and gives the source in it.
 ///
 /// # Errors

@@ -274,13 +274,20 @@ impl Connection {
             if self.is_first && proxy_protocol::announces(self.inbound.unread()) {
                 return Err(HeadEnd::ProxyHeader);
             }
+            // Two empty lines are what a PROXY header begins with, too.
+            let is_open = self.is_first && proxy_protocol::may_announce(self.inbound.unread());
             // RFC 9112 section 2.2: one empty line before a request is passed over.
-            if !passed_over && self.inbound.unread().starts_with(b"\r\n") {
+            if !is_open && !passed_over && self.inbound.unread().starts_with(b"\r\n") {
                 self.inbound.consume(2);
                 scanner = HeadScanner::default();
                 passed_over = true;
             }
-            match scanner.advance(self.inbound.unread()) {
+            let scanned = if is_open {
+                Ok(None)
+            } else {
+                scanner.advance(self.inbound.unread())
+            };
+            match scanned {
                 Ok(Some(length)) if length <= max => return Ok(Head::Whole(length)),
                 Ok(None) if self.inbound.unread().len() <= max => {}
                 Ok(_) => {

@@ -299,6 +299,14 @@ async fn whoever_is_no_balancer_may_not_speak_for_others() {
         let sidecar = setup().spawn(&upstream.url());
         assert_eq!(said_to(&sidecar, &bytes).await, b"");
         sidecar.counts(REFUSED, 1.0).await;
+        let mut slow = Connection::tcp(sidecar.address).await;
+        for byte in header {
+            if slow.try_write([*byte]).await.is_err() {
+                break;
+            }
+        }
+        assert_eq!(slow.read_to_end().await, b"", "byte by byte");
+        sidecar.counts(REFUSED, 2.0).await;
 
         let sidecar = setup().tls().spawn(&upstream.url());
         let mut within = sidecar.connect().await;
