@@ -324,14 +324,22 @@ impl Connection {
     /// Waits for a request to begin: until `patience` ends, or the drain does not
     /// let it wait any longer.
     async fn first_bytes(&mut self, patience: Duration) -> Result<(), HeadEnd> {
+        let late = if self.is_first {
+            HeadEnd::Mute
+        } else {
+            HeadEnd::Gone
+        };
         let read = tokio::select! {
             biased;
-            read = timeout(patience, self.inbound.fill_head()) => read,
-            () = self.drain.begun() => timeout(LAST_REQUEST, self.inbound.fill_head()).await,
+            read = timeout(patience, self.inbound.fill_head()) => read.map_err(|_| late)?,
+            () = self.drain.begun() => {
+                let last = timeout(LAST_REQUEST, self.inbound.fill_head()).await;
+                // It is us who have no more time.
+                last.map_err(|_| HeadEnd::Gone)?
+            }
         };
         match read {
-            Ok(Ok(count)) if count > 0 => Ok(()),
-            Err(_) if self.is_first => Err(HeadEnd::Mute),
+            Ok(count) if count > 0 => Ok(()),
             _ => Err(HeadEnd::Gone),
         }
     }

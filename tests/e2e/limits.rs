@@ -124,6 +124,21 @@ async fn whoever_says_nothing_after_the_handshake_is_closed_over_http_1_and_2() 
 }
 
 #[tokio::test]
+async fn whoever_says_nothing_when_the_drain_begins_has_reached_no_limit() {
+    let upstream = Recorder::silent().await;
+    let sidecar = Setup::new().spawn(&upstream.url());
+    let mut silent = sidecar.connect().await;
+    let mut held = sidecar.connect().await;
+    held.write(complete(&format!("GET / HTTP/1.1\r\n{IDENTITY}")))
+        .await;
+    upstream.nth(1).await;
+    sidecar.signal("TERM");
+    assert!(silent.read_to_end().await.is_empty());
+    sidecar.counts("portcullis_connections", 1.0).await;
+    sidecar.reached("headerTimeout", 0).await;
+}
+
+#[tokio::test]
 async fn a_body_that_stalls_is_408() {
     let upstream = Recorder::spawn().await;
     let sidecar = Setup::new()
