@@ -37,7 +37,7 @@ impl Events {
                 }
                 _ => &rest[1..],
             };
-            if self.partial.is_empty() {
+            if self.partial.is_empty() && line.len() <= MAX_EVENT_BYTES {
                 self.line(line, &mut found);
             } else {
                 self.keep(line);
@@ -53,7 +53,10 @@ impl Events {
     fn keep(&mut self, piece: &[u8]) {
         if self.partial.len() + piece.len() > MAX_EVENT_BYTES {
             self.is_skipped = true;
-            self.partial.truncate(1);
+            // What is left of the line stands for it: not the empty one that ends an
+            // event, nor data.
+            self.partial.clear();
+            self.partial.push(b':');
         } else {
             self.partial.extend_from_slice(piece);
         }
@@ -130,6 +133,14 @@ mod tests {
         let long = vec![b'x'; MAX_EVENT_BYTES + 2];
         let found = events(&[b"data: a\n\ndata: ", &long, &long, b"\n\ndata: b\n\n"]);
         assert_eq!(found, ["a", "b"]);
+        let at_once = [b"data: ", &long[..], b"\ndata: c"].concat();
+        for end in [&b"\n\ndata: b\n\n"[..], b"d\ndata: d\n\ndata: b\n\n"] {
+            assert_eq!(events(&[&at_once, end]), ["b"]);
+        }
+        let line = [b": ", &long[..], b"\ndata: a\n\ndata: b\n\n"].concat();
+        assert_eq!(events(&[&line]), ["b"], "a long line, in one piece");
+        assert_eq!(events(&[&line[..9], &line[9..]]), ["b"], "and in two");
+        assert_eq!(events(&[&long, b"\ndata: a\n\ndata: b\n\n"]), ["b"]);
         let lines = b"data: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n".repeat(40_000);
         assert_eq!(events(&[&lines, b"\ndata: b\n\n"]), ["b"]);
     }
