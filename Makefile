@@ -2,7 +2,7 @@
 # `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test attacks conformance test-openclaw test-sdk lint bench bench-compare bench-models memory abuse soak soak-reload release
+.PHONY: help run test attacks conformance fuzz test-openclaw test-sdk lint bench bench-compare bench-models memory abuse soak soak-reload release
 
 # rustup's installer leaves cargo here without touching the running shell.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -38,6 +38,10 @@ test-sdk: ## The official SDKs through the back door, and a login in a browser (
 conformance: ## HTTP/2 and HTTP/1 by the RFCs, row by row; prints where and why it departs
 	@.ci/setup build
 	cargo test --locked --test conformance -- --nocapture --test-threads 1
+
+fuzz: ## Fuzz what reads untrusted bytes, 60 s a target (ARGS="600 config networks")
+	@.ci/setup build fuzz
+	tests/fuzz/run $(ARGS)
 
 lint: ## Check formatting, lints, documentation and dependencies
 	@.ci/setup build

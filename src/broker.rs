@@ -34,6 +34,13 @@ mod usage;
 
 pub use overview::credentials_of_files;
 
+#[cfg(fuzzing)]
+pub(crate) use {
+    answered::may_be_error,
+    events::Events,
+    rate_limit::{judge, judge_event},
+};
+
 use crate::credentials::status::{CredentialStatus, State};
 use crate::drain::Drain;
 use crate::secrets::Environment;

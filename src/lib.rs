@@ -6,7 +6,7 @@
 //!
 //! | floor | rooms |
 //! |---|---|
-//! | 6 | [`cli`]: the commands |
+//! | 6 | [`cli`]: the commands; `fuzzing`: the ways in for fuzz targets |
 //! | 5 | [`server`]: the composition root |
 //! | 4 | [`listener`], [`proxy`], [`broker`], [`admin`], [`demo`] |
 //! | 3 | [`snapshot`]: all that a reload replaces; [`doctor`]: what is wrong around a config |
@@ -25,6 +25,8 @@ pub mod demo;
 pub mod doctor;
 pub mod drain;
 pub mod forwarded;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod html;
 pub mod http1;
 pub mod http_client;

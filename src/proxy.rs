@@ -28,6 +28,12 @@ pub mod respond;
 mod response;
 mod websocket;
 
+#[cfg(fuzzing)]
+pub(crate) use {
+    admission::{RequestView, finish_head},
+    websocket::Frames,
+};
+
 use crate::request_id::RequestId;
 
 use crate::drain::Drain;

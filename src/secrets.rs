@@ -22,6 +22,8 @@ use std::ffi::OsString;
 
 pub use env::EnvProvider;
 pub use error::SecretError;
+#[cfg(fuzzing)]
+pub(crate) use exec::answers;
 pub use exec::{
     AnswerProblem, CommandProblem, ExecError, ExecProvider, Way, kill_running_commands,
     reap_orphans, way_to,

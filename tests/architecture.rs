@@ -37,7 +37,7 @@ const FLOORS: [&[&str]; 7] = [
     &["snapshot", "doctor"],
     &["listener", "proxy", "broker", "admin", "demo"],
     &["server"],
-    &["cli", "main"],
+    &["cli", "main", "fuzzing"],
 ];
 
 /// Imports on one floor that are right all the same: who, whom, why.

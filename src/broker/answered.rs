@@ -147,7 +147,7 @@ impl Answered {
 
 /// Whether a stream that begins like this could begin with an error: not with a comment,
 /// which keeps a connection alive and must not wait, nor with an event of another name.
-fn may_be_error(start: &[u8]) -> bool {
+pub(crate) fn may_be_error(start: &[u8]) -> bool {
     let line = start.split(|byte| matches!(byte, b'\n' | b'\r')).next();
     let line = line.unwrap_or_default();
     match line.strip_prefix(b"event:") {

@@ -21,11 +21,11 @@ pub(super) enum Limit {
 
 /// A provider's limit on a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Limited {
+pub(crate) struct Limited {
     /// What kind.
     pub(super) limit: Limit,
     /// How long the provider asks to be left alone, where it says so.
-    pub(super) wait: Option<Duration>,
+    pub(crate) wait: Option<Duration>,
 }
 
 /// The longest code of an error, in bytes.
@@ -117,7 +117,7 @@ pub(super) fn may_be_limited(status: StatusCode) -> bool {
 
 /// Judges an answer by its status, headers and as much of its body as there is.
 #[must_use]
-pub(super) fn judge(
+pub(crate) fn judge(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
@@ -141,7 +141,7 @@ pub(super) fn judge(
 /// Judges an event of a stream that began well: Anthropic's `event: error`, OpenAI's
 /// `{"error":…}`. Only its machine-readable words count.
 #[must_use]
-pub(super) fn judge_event(data: &[u8]) -> Option<Limited> {
+pub(crate) fn judge_event(data: &[u8]) -> Option<Limited> {
     let event: Value = serde_json::from_slice(data).ok()?;
     let names = [&event["type"], &event["response"]["status"]];
     let says_error = names.iter().any(|name| {

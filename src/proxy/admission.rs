@@ -19,15 +19,15 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// A request's head, from HTTP/1.1 or HTTP/2, read and checked.
-pub(super) struct RequestView<'a> {
-    pub(super) method: &'a str,
-    pub(super) target: &'a str,
-    pub(super) host: &'a str,
-    pub(super) framing: Framing,
-    pub(super) upgrade: Upgrade,
-    pub(super) websocket_key: Option<&'a [u8]>,
-    pub(super) expects_continue: bool,
-    pub(super) protocol: &'static str,
+pub(crate) struct RequestView<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) target: &'a str,
+    pub(crate) host: &'a str,
+    pub(crate) framing: Framing,
+    pub(crate) upgrade: Upgrade,
+    pub(crate) websocket_key: Option<&'a [u8]>,
+    pub(crate) expects_continue: bool,
+    pub(crate) protocol: &'static str,
 }
 
 /// What becomes of a request.
@@ -429,7 +429,7 @@ impl From<Code> for Belief {
 }
 
 /// Framing and connection fields are this hop's, so they are written here.
-fn finish_head(view: &RequestView<'_>, head: &mut Vec<u8>) {
+pub(crate) fn finish_head(view: &RequestView<'_>, head: &mut Vec<u8>) {
     match view.framing {
         Framing::Length(length) => {
             write_field(head, "content-length", length.to_string().as_bytes());

@@ -7,6 +7,9 @@
 mod frames;
 mod relay;
 
+#[cfg(fuzzing)]
+pub(crate) use frames::Frames;
+
 use crate::drain::DrainWatch;
 use crate::telemetry::metrics::Limit;
 use crate::transport::Transport;

@@ -15,6 +15,7 @@ use std::time::Duration;
 pub use command::CommandProblem;
 pub use group::{kill_running as kill_running_commands, reap_orphans};
 pub use protocol::AnswerProblem;
+pub(crate) use protocol::answers;
 pub use way::{Way, way_to};
 
 use super::{EnvName, Environment, ExecId, ProviderName, SecretError, SecretValue};
@@ -136,8 +137,7 @@ impl ExecProvider {
             &request,
             &bounds,
         )?;
-        protocol::answers(provider, ids, output.as_slice(), self.json_only)
-            .map_err(ExecError::Answer)
+        answers(provider, ids, output.as_slice(), self.json_only).map_err(ExecError::Answer)
     }
 
     fn variables(&self, environment: Environment<'_>) -> BTreeMap<OsString, OsString> {

@@ -19,7 +19,7 @@ enum State {
 
 /// Follows one direction.
 #[derive(Debug)]
-pub(super) struct Frames {
+pub(crate) struct Frames {
     state: State,
     saw_close: bool,
 }
@@ -29,7 +29,7 @@ const OPCODE_CLOSE: u8 = 0x08;
 const MASKED: u8 = 0x80;
 
 impl Frames {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             state: State::Boundary,
             saw_close: false,
@@ -37,17 +37,17 @@ impl Frames {
     }
 
     /// Whether a frame of our own could be put in here.
-    pub(super) fn is_at_boundary(&self) -> bool {
+    pub(crate) fn is_at_boundary(&self) -> bool {
         self.state == State::Boundary
     }
 
     /// Whether a Close frame has passed: nothing may follow it.
-    pub(super) fn saw_close(&self) -> bool {
+    pub(crate) fn saw_close(&self) -> bool {
         self.saw_close
     }
 
     /// Follows all of `bytes`.
-    pub(super) fn follow(&mut self, mut bytes: &[u8]) {
+    pub(crate) fn follow(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             bytes = &bytes[self.follow_frame(bytes)..];
         }
@@ -55,7 +55,7 @@ impl Frames {
 
     /// Follows `bytes` to the end of the frame under way, and says how many
     /// bytes that was.
-    pub(super) fn follow_frame(&mut self, bytes: &[u8]) -> usize {
+    pub(crate) fn follow_frame(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
         while at < bytes.len() {
             if let State::Payload(left) = self.state {

@@ -64,7 +64,7 @@ pub(super) fn request(
 }
 
 /// Reads an answer: each id's own value or error, or what is wrong with the whole.
-pub(super) fn answers(
+pub(crate) fn answers(
     provider: &ProviderName,
     ids: &BTreeSet<ExecId>,
     output: &[u8],
