@@ -11,6 +11,7 @@
 #[path = "../e2e/client.rs"]
 mod client;
 mod corpus;
+mod differential;
 mod early_data;
 mod fire;
 mod frames;

@@ -1,7 +1,7 @@
 //! Rows fired at a front end, one after the other.
 
 use crate::corpus::{Protocol, Row};
-use crate::fire::Answer;
+use crate::fire::{Answer, FireError, Sight};
 use crate::front_end::FrontEnd;
 use crate::upstream::Upstream;
 use crate::verdict::{Standard, deviations};
@@ -50,6 +50,11 @@ async fn one(
     }
     let sight = match mark.fire(row, protocol, standard == Standard::Exact).await {
         Ok(sight) => sight,
+        // Turned away before TLS: others may refuse as they like.
+        Err(FireError::Connect(_)) if standard == Standard::Safe => Sight {
+            answers: vec![Answer::Closed; row.due().len()],
+            closed: true,
+        },
         Err(error) => return Some(vec![error.to_string()]),
     };
     // Whatever was to reach the upstream has reached it once a later request has:

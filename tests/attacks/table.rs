@@ -65,17 +65,37 @@ pub(crate) fn render(columns: &[Column], corpus: &[(String, Row)]) -> String {
     for column in columns {
         let failed = failed(column);
         if failed.is_empty() {
-            let _ = write!(text, "\n{}: nothing fails.\n", column.name);
+            let _ = write!(text, "\n{} fails nothing.\n", column.name);
             continue;
         }
-        let _ = write!(text, "\n{} fails:", column.name);
-        for (class, titles) in failed {
-            let _ = write!(text, " ({class}) {};", titles.join(", "));
-        }
-        text.pop();
-        text.push_str(".\n");
+        let each = failed
+            .iter()
+            .map(|(class, titles)| format!("({class}) {}", titles.join("; ")));
+        let each: Vec<String> = each.collect();
+        text.push('\n');
+        wrap(
+            &format!("{} fails: {}.", column.name, each.join("; ")),
+            &mut text,
+        );
     }
     text
+}
+
+/// Lines of the README's width.
+fn wrap(paragraph: &str, text: &mut String) {
+    let mut width = 0;
+    for word in paragraph.split(' ') {
+        let length = word.chars().count();
+        if width + length > 110 {
+            text.push('\n');
+            width = 0;
+        } else if width > 0 {
+            text.push(' ');
+        }
+        text.push_str(word);
+        width += length + 1;
+    }
+    text.push('\n');
 }
 
 fn cell(column: &Column, class: &Class, is_ours: bool, shown: usize) -> String {

@@ -125,7 +125,7 @@ fn allows(due: &[Allowed], answer: Answer) -> bool {
 }
 
 /// What a server on the other side might take for one of ours.
-fn fold(name: &str) -> String {
+pub(crate) fn fold(name: &str) -> String {
     name.trim().to_ascii_lowercase().replace(['_', '.'], "-")
 }
 
