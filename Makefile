@@ -70,7 +70,7 @@ memory: ## Memory of an idle WebSocket, plain and over TLS
 	cargo build --locked --profile bench-quick
 	benches/memory/run memory $(ARGS)
 
-abuse: ## What another client and the memory come to under abuse (about 6 min; ARGS="rapid-reset idle …")
+abuse: ## What another client and the memory come to under abuse (about 8 min; ARGS="rapid-reset idle …")
 	@.ci/setup build bench
 	cargo build --locked --profile bench-quick
 	benches/abuse/run $(ARGS)
