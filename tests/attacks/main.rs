@@ -18,7 +18,6 @@ mod frames;
 mod front_end;
 mod peer;
 mod placeholder;
-mod revocation;
 mod round;
 mod shown_by;
 #[allow(dead_code)]
