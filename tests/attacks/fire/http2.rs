@@ -43,13 +43,13 @@ pub(super) async fn fire(
         }
         tokio::select! {
             written = write_half.write(unsent), if !unsent.is_empty() => match written {
-                Ok(count) => {
+                Ok(count) if count > 0 => {
                     unsent = &unsent[count..];
                     if unsent.is_empty() {
                         let _ = write_half.flush().await;
                     }
                 }
-                Err(_) => unsent = &[],
+                Ok(_) | Err(_) => unsent = &[],
             },
             read = timeout(patience, read_half.read_buf(&mut buffer)) => match read {
                 Ok(Ok(count)) if count > 0 => {}
