@@ -19,6 +19,7 @@ mod models;
 mod models_auth;
 mod oauth_server;
 mod overload;
+mod prefixed;
 mod protocol;
 mod proxy_protocol;
 mod rates;

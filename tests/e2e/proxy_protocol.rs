@@ -2,14 +2,10 @@
 //! and whoever else pretends to.
 
 use crate::client::{Connection, Http2Client, client_config, complete, http2_request, tls_over};
+use crate::prefixed::Prefixed;
 use crate::recorder::Recorder;
 use crate::sidecar::{GATEWAY, IDENTITY, Setup, Sidecar};
-use std::io;
 use std::net::{IpAddr, Ipv6Addr};
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 const REFUSED: &str = "portcullis_connections_refused_total{reason=\"proxy_header\"}";
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -70,58 +66,34 @@ fn request(path: &str) -> String {
     complete(&format!("GET {path} HTTP/1.1\r\n{IDENTITY}"))
 }
 
-/// A connection whose first bytes go out in one piece with what is written first.
-#[derive(Debug)]
-struct Prefixed {
-    stream: TcpStream,
-    prefix: Vec<u8>,
-}
-
-impl Prefixed {
-    async fn connect(sidecar: &Sidecar, prefix: &[u8]) -> Self {
-        let stream = TcpStream::connect(sidecar.address).await.unwrap();
-        let prefix = prefix.to_vec();
-        Self { stream, prefix }
-    }
-}
-
-impl AsyncRead for Prefixed {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Prefixed {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let together = [&self.prefix[..], bytes].concat();
-        let count = std::task::ready!(Pin::new(&mut self.stream).poll_write(cx, &together))?;
-        assert_eq!(count, together.len(), "an empty socket takes it all");
-        self.prefix.clear();
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
 /// Sends bytes that may be unwelcome before they are all sent, and reads to the end.
 async fn said_to(sidecar: &Sidecar, bytes: &[u8]) -> Vec<u8> {
     let mut connection = Connection::tcp(sidecar.address).await;
     let _ = connection.try_write(bytes).await;
     connection.read_to_end().await
+}
+
+/// Sends a header in pieces. Between them others are served who came later: by then a
+/// piece has been read.
+async fn in_pieces(sidecar: &Sidecar, header: &[u8]) -> Connection {
+    let mut connection = Connection::tcp(sidecar.address).await;
+    // Behind each line end of version 2's signature, and within its first.
+    for (from, to) in [
+        (0, 1),
+        (1, 2),
+        (2, 4),
+        (4, 11),
+        (11, 14),
+        (14, header.len()),
+    ] {
+        if connection.try_write(&header[from..to]).await.is_err() {
+            break;
+        }
+        for _ in 0..3 {
+            assert_eq!(sidecar.admin("GET /livez").await.status, 200);
+        }
+    }
+    connection
 }
 
 async fn expect_source(sidecar: &Sidecar, upstream: &Recorder, path: &str, source: &str) {
@@ -147,11 +119,9 @@ async fn the_address_in_the_header_is_the_source() {
         assert_eq!(connection.response(false).await.status, 200, "{source}");
         expect_source(&sidecar, &upstream, &path, source).await;
 
-        let path = format!("/byte-by-byte-{index}");
-        let mut connection = Connection::tcp(sidecar.address).await;
-        for byte in [&header[..], request(&path).as_bytes()].concat() {
-            connection.write([byte]).await;
-        }
+        let path = format!("/in-pieces-{index}");
+        let mut connection = in_pieces(&sidecar, &header).await;
+        connection.write(request(&path)).await;
         assert_eq!(connection.response(false).await.status, 200, "{source}");
         expect_source(&sidecar, &upstream, &path, source).await;
     }
@@ -299,13 +269,8 @@ async fn whoever_is_no_balancer_may_not_speak_for_others() {
         let sidecar = setup().spawn(&upstream.url());
         assert_eq!(said_to(&sidecar, &bytes).await, b"");
         sidecar.counts(REFUSED, 1.0).await;
-        let mut slow = Connection::tcp(sidecar.address).await;
-        for byte in header {
-            if slow.try_write([*byte]).await.is_err() {
-                break;
-            }
-        }
-        assert_eq!(slow.read_to_end().await, b"", "byte by byte");
+        let mut slow = in_pieces(&sidecar, header).await;
+        assert_eq!(slow.read_to_end().await, b"", "in pieces");
         sidecar.counts(REFUSED, 2.0).await;
 
         let sidecar = setup().tls().spawn(&upstream.url());

@@ -263,19 +263,15 @@ impl Sidecar {
         Some(rest.trim().parse().unwrap())
     }
 
-    /// Waits until a counter has come to `count`; beyond it there is nothing to wait for.
-    pub(crate) async fn counts(&self, name: &str, count: f64) {
+    /// Waits until a metric has this value.
+    pub(crate) async fn counts(&self, name: &str, value: f64) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let counted = self.metric(name).await;
-            if counted == Some(count) {
+            let now = self.metric(name).await;
+            if now == Some(value) {
                 return;
             }
-            let is_possible = counted.is_some_and(|counted| counted < count);
-            assert!(
-                is_possible && Instant::now() < deadline,
-                "{name}: {counted:?} instead of {count}"
-            );
+            assert!(Instant::now() < deadline, "{name}: {now:?}, not {value}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
