@@ -22,11 +22,12 @@ pub(crate) struct Events {
 impl Events {
     /// Takes a piece, and calls `found` with the data of each event that it completes.
     pub(crate) fn feed(&mut self, mut piece: &[u8], mut found: impl FnMut(&[u8])) {
-        if self.after_cr && piece.first() == Some(&b'\n') {
-            piece = &piece[1..];
+        if piece.is_empty() {
+            return;
         }
-        if !piece.is_empty() {
-            self.after_cr = false;
+        // Of two LF the second is an empty line, even where the first came alone.
+        if std::mem::take(&mut self.after_cr) && piece[0] == b'\n' {
+            piece = &piece[1..];
         }
         while let Some(end) = memchr::memchr2(b'\n', b'\r', piece) {
             let (line, rest) = piece.split_at(end);
@@ -126,6 +127,17 @@ mod tests {
             ("\n\n\n", &[]),
         ] {
             assert_eq!(events(&[text.as_bytes()]), data, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_end_of_two_bytes_may_come_in_two_pieces() {
+        for pieces in [
+            &[&b"data: a\r"[..], b"\n", b"\n", b"data: b\n\n"][..],
+            &[b"data: a\r", b"", b"\n\r", b"\ndata: b\r", b"\r"],
+            &[b"data: a\n", b"\r", b"\n", b"data: b\r\n", b"\n"],
+        ] {
+            assert_eq!(events(pieces), ["a", "b"], "{pieces:?}");
         }
     }
 
