@@ -19,6 +19,9 @@ pub const CREDENTIAL: &str = "Bearer ours";
 /// The trusted proxies.
 pub const TRUSTED: [&str; 3] = ["10.0.0.0/8", "2001:db8:a::/48", "127.0.0.1"];
 
+/// The user whose processes are one behind a Unix socket.
+pub const TRUSTED_UID: u32 = 33;
+
 /// The policy, and what writes the upstream's head.
 pub struct Door {
     /// Who is let in.
@@ -44,11 +47,12 @@ impl Door {
         let ceilings = ceilings.map(|(user, scopes)| (user, scopes.to_vec()));
         let policy = Policy::new(PolicyConfig {
             trusted_proxies: trusted.clone(),
+            unix_peer_uids: vec![TRUSTED_UID],
             user_header: name(USER_HEADER),
             required_headers: vec![],
             allow_users: AllowUsers::only(USERS).expect("users"),
             allow_loopback: true,
-            allow_local_interface: false,
+            allow_local_interface: true,
             pass_headers: vec![name(PASSED)],
             pass_scopes: false,
             scope_ceilings: Some(ScopeCeilings::new(ceilings).expect("scopes")),

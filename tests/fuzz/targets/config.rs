@@ -3,8 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use portcullis::config::{AllowUsersSource, Config, Parsed, ScopeRule, parse};
-use portcullis::policy::{AllowUsers, Field, LocalInterface, Policy, Request, Source, Upgrade};
+use portcullis::config::{AllowUsersSource, Config, ListenAddress, Parsed, ScopeRule, parse};
+use portcullis::policy::{
+    AllowUsers, Field, Identity, LocalInterface, Policy, Request, Source, Upgrade,
+};
 use std::net::IpAddr;
 
 /// All that a config must hold, so that one more line is often a whole one.
@@ -95,18 +97,27 @@ fn check_config(config: Config) {
     if let AllowUsers::Only(list) = &users {
         assert!(list.count() > 0 && list.iter().all(|user| !user.is_empty()));
     }
-    let has_routes = !gateway.public_routes.is_empty();
+    let is_reached_by_unix = config
+        .listen
+        .addresses
+        .iter()
+        .any(|address| matches!(address, ListenAddress::Unix(_)));
+    let uids = config.listen.unix_peer_uids.clone();
+    assert!(!is_reached_by_unix || !uids.is_empty());
     let trusted = gateway.trusted_proxies.clone();
     let policy = Policy::new(config.policy_config(users.clone()));
 
-    // Nobody gets in unnamed, and nobody by a name that isn't on the list.
+    // Nobody gets in unnamed, and nobody by a name that isn't on the list. (`/` is never
+    // public.)
     let stranger = Field {
         name: user_header.as_str(),
         value: b"stranger",
     };
-    for address in ["10.0.0.1", "127.0.0.1", "198.51.100.7", "2001:db8::7"] {
+    let networks = ["10.0.0.1", "127.0.0.1", "198.51.100.7", "2001:db8::7"].map(|address| {
         let address: IpAddr = address.parse().expect("an address");
-        let source = Source::new(address, LocalInterface::No);
+        Source::new(address, LocalInterface::No)
+    });
+    for source in networks.into_iter().chain([0, 33].map(Source::unix_peer)) {
         for (fields, user) in [(&[][..], None), (&[stranger], Some("stranger"))] {
             let request = Request {
                 method: "GET",
@@ -114,23 +125,20 @@ fn check_config(config: Config) {
                 upgrade: Upgrade::None,
                 fields,
             };
-            if let Ok(permit) = policy.decide(&source, &request) {
-                assert!(
-                    !has_routes || permit.user().is_some(),
-                    "`/` is never public"
-                );
-                assert!(trusted.contains(address));
-                let user = user.expect("a request that names nobody was permitted");
-                assert_eq!(permit.user().map(|user| user.as_str()), Some(user));
-                assert!(users.allows(user));
-                if is_capped {
-                    let portcullis::policy::Identity::User { scopes, .. } = permit.identity()
-                    else {
-                        panic!("a user without scopes");
-                    };
-                    assert!(scopes.is_sent());
-                }
-            }
+            let Ok(permit) = policy.decide(&source, &request) else {
+                continue;
+            };
+            assert!(match (source.address(), source.uid()) {
+                (Some(address), _) => trusted.contains(address),
+                (None, uid) => uid.is_some_and(|uid| uids.contains(&uid)),
+            });
+            let user = user.expect("a request that names nobody was permitted");
+            assert_eq!(permit.user().map(|user| user.as_str()), Some(user));
+            assert!(users.allows(user));
+            let Identity::User { scopes, .. } = permit.identity() else {
+                panic!("a user without scopes");
+            };
+            assert!(scopes.is_sent() || !is_capped);
         }
     }
 }

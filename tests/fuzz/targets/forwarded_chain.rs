@@ -1,11 +1,11 @@
 //! What a trusted proxy says of the client. The first line is for this target: the
-//! source's address, and `ws` for a WebSocket handshake; each further one is a field.
+//! source's address, or `unix`, and `ws` for a WebSocket handshake; each further one is a field.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use portcullis::forwarded::{Facts, Scheme};
 use portcullis::policy::{Field, LocalInterface, Request, Source, Standing, TrustedNets, Upgrade};
-use portcullis_fuzz::{Door, TRUSTED, USER_HEADER, lines, only};
+use portcullis_fuzz::{Door, TRUSTED, TRUSTED_UID, USER_HEADER, lines, only};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::LazyLock;
 
@@ -17,11 +17,12 @@ fuzz_target!(|bytes: &[u8]| {
     let mut rows = bytes.split(|byte| *byte == b'\n');
     let first = std::str::from_utf8(rows.next().unwrap_or_default()).unwrap_or_default();
     let mut words = first.split(' ');
-    let address = words.next().and_then(|word| word.parse().ok());
-    let source = Source::new(
-        address.unwrap_or(IpAddr::from([10, 0, 0, 1])),
-        LocalInterface::No,
-    );
+    let address = words.next().unwrap_or_default();
+    let source = match address.parse() {
+        Ok(address) => Source::new(address, LocalInterface::No),
+        Err(_) if address == "unix" => Source::unix_peer(TRUSTED_UID),
+        Err(_) => Source::new(IpAddr::from([10, 0, 0, 1]), LocalInterface::No),
+    };
     let upgrade = match words.next() {
         Some("ws") => Upgrade::Websocket,
         _ => Upgrade::None,
@@ -73,7 +74,10 @@ fn check(source: Source, request: &Request<'_>) {
 
     let trusted = TrustedNets::parse(TRUSTED).expect("networks");
     let is_believed = permit.standing() == Standing::TrustedProxy;
-    assert_eq!(is_believed, trusted.contains(source.address()));
+    let of_network = source
+        .address()
+        .is_some_and(|address| trusted.contains(address));
+    assert_eq!(is_believed, of_network || source.uid() == Some(TRUSTED_UID));
     let all = |name: &str| -> Vec<&[u8]> {
         let same = |field: &&Field<'_>| field.name.eq_ignore_ascii_case(name);
         request
@@ -90,14 +94,14 @@ fn check(source: Source, request: &Request<'_>) {
     let client: IpAddr = client.parse().expect("an address and nothing else");
     assert_eq!(client, written.client);
     assert_eq!(client, client.to_canonical());
-    if client != source.address() {
+    if client != source.place() {
         assert!(
             !client.is_loopback() && !trusted.contains(client),
             "{client}"
         );
     }
     let walked = walk(&all("x-forwarded-for"), &trusted).filter(|_| is_believed);
-    assert_eq!(client, walked.unwrap_or(source.address()));
+    assert_eq!(client, walked.unwrap_or(source.place()));
 
     // How it connected, and to whom.
     let scheme = only(&lines, "x-forwarded-proto");

@@ -61,8 +61,11 @@ fn read_alone(entry: &str) -> Option<IpNet> {
     match TrustedNets::parse([entry]) {
         Ok(set) => {
             let net = oracle.unwrap_or_else(|| panic!("`{entry}` is no network"));
-            assert_eq!(set.matching(net.network()), Some(net), "{entry}");
-            assert_eq!(set.matching(net.broadcast()), Some(net), "{entry}");
+            for end in [net.network(), net.broadcast()] {
+                // Of `::/80` the last address is an IPv4 one, and so none of it.
+                let inside = net.contains(&end.to_canonical());
+                assert_eq!(set.matching(end), inside.then_some(net), "{entry}");
+            }
             let again = TrustedNets::parse([net.to_string()]);
             assert_eq!(again.as_ref(), Ok(&set), "{entry}");
             Some(net)

@@ -18,7 +18,7 @@ use std::sync::LazyLock;
 static DOOR: LazyLock<Door> = LazyLock::new(Door::new);
 
 /// How the names of identity headers begin that a client must not get through.
-const FOREIGN: [&str; 10] = [
+const FOREIGN: [&str; 9] = [
     "forwarded",
     "x-forwarded-",
     "x-auth-request-",
@@ -28,16 +28,14 @@ const FOREIGN: [&str; 10] = [
     "remote-",
     "x-remote-",
     "x-webauth-",
-    "x-openclaw-scopes",
 ];
 /// What of these the upstream may get, since it is ours or was let through.
-const OURS: [&str; 7] = [
+const OURS: [&str; 6] = [
     "x-forwarded-for",
     "x-forwarded-proto",
     "x-forwarded-host",
     "x-forwarded-port",
     USER_HEADER,
-    "x-openclaw-scopes",
     PASSED,
 ];
 
@@ -150,6 +148,8 @@ fn pass(mut bytes: &[u8]) -> (Vec<u8>, Vec<Permitted>) {
 fn check_lines(permit: &Permitted, lines: &[Line]) {
     for (name, value) in lines {
         let folded = name.replace(['_', '.'], "-");
+        let is_alias = folded == "x-openclaw-scopes" && *name != folded;
+        assert!(!is_alias, "{name}");
         let is_foreign = FOREIGN.iter().any(|start| folded.starts_with(start));
         assert!(
             !is_foreign || OURS.contains(&name.as_str()),
@@ -212,6 +212,7 @@ fn check_lines(permit: &Permitted, lines: &[Line]) {
         "authorization",
         "x-request-id",
         "x-real-ip",
+        "x-openclaw-scopes",
     ];
     for (name, value) in lines {
         if !OURS.contains(&name.as_str()) && !ours.contains(&name.as_str()) {
