@@ -21,22 +21,24 @@ use crate::proxy::{ConnectionFacts, FrontDoor, overload_answer};
 use crate::proxy_protocol::{self, HeaderError};
 use crate::snapshot::Snapshot;
 use crate::telemetry::metrics::{Limit, Metrics, Refused};
-use crate::throttle::{Crowd, Place};
+use crate::throttle::{Crowd, Party, Place};
 use crate::transport::{Transport, keep_alive};
 use pingora_timeout::timeout;
 use socket::{Accepted, BACKLOG};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
 /// How long to wait after the system refused a connection for want of
 /// descriptors or memory: trying again at once would only burn the processor.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+/// How often it is said that connections can't be accepted, while they can't.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 /// How long a client that is turned away may take to be told.
 const PARTING: Duration = Duration::from_secs(1);
 
@@ -46,6 +48,9 @@ pub struct Shared {
     pub door: Arc<FrontDoor>,
     /// How many there may be (`limits.maxConnections`).
     pub slots: Arc<Semaphore>,
+    /// How many of those untrusted sources may have together: whoever is trusted must
+    /// find room beside them.
+    pub strangers: Arc<Semaphore>,
     /// How many each untrusted source has (`limits.maxConnectionsPerSource`).
     pub crowd: Arc<Crowd>,
     /// Counts them.
@@ -57,6 +62,7 @@ pub struct Shared {
 /// Accepts until the drain begins, and then what had reached the kernel before.
 pub async fn run(listener: Listener, shared: Arc<Shared>) {
     let mut drain = shared.drain.watch();
+    let mut exhaustion = Exhaustion::default();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -65,7 +71,7 @@ pub async fn run(listener: Listener, shared: Arc<Shared>) {
         };
         match accepted {
             Ok(accepted) => admit(accepted, &shared),
-            Err(error) => pause_after(&error).await,
+            Err(error) => exhaustion.pause_after(&error).await,
         }
     }
     for _ in 0..BACKLOG {
@@ -85,14 +91,29 @@ async fn accept_waiting(listener: &Listener) -> Option<io::Result<Accepted>> {
     }
 }
 
-async fn pause_after(error: &io::Error) {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    // These concern one connection that is gone; the next may be fine.
-    if !matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionReset | Interrupted
-    ) {
-        tracing::warn!(error.detail = %error, "a connection could not be accepted");
+/// The system refuses connections, for want of descriptors or memory.
+#[derive(Debug, Default)]
+struct Exhaustion {
+    complained: Option<Instant>,
+}
+
+impl Exhaustion {
+    async fn pause_after(&mut self, error: &io::Error) {
+        use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+        // These concern one connection that is gone; the next may be fine.
+        if matches!(
+            error.kind(),
+            ConnectionAborted | ConnectionReset | Interrupted
+        ) {
+            return;
+        }
+        if self
+            .complained
+            .is_none_or(|complained| complained.elapsed() >= COMPLAIN_EVERY)
+        {
+            self.complained = Some(Instant::now());
+            tracing::warn!(error.detail = %error, "connections could not be accepted");
+        }
         tokio::time::sleep(EXHAUSTED_PAUSE).await;
     }
 }
@@ -104,13 +125,11 @@ fn admit(accepted: Accepted, shared: &Arc<Shared>) {
         match (slot, accepted) {
             (Ok(slot), accepted) => serve(accepted, shared, slot).await,
             (Err(_), Accepted::Tcp(tcp, _)) => {
-                shared.metrics.limit_reached(Limit::MaxConnections);
                 let is_plain = shared.door.snapshot().tls.is_none();
-                turn_away(tcp, is_plain).await;
+                turn_away(tcp, is_plain, Limit::MaxConnections, &shared.metrics).await;
             }
             (Err(_), Accepted::Unix(unix, _)) => {
-                shared.metrics.limit_reached(Limit::MaxConnections);
-                turn_away(unix, true).await;
+                turn_away(unix, true, Limit::MaxConnections, &shared.metrics).await;
             }
         }
     });
@@ -121,26 +140,20 @@ async fn serve(accepted: Accepted, shared: Arc<Shared>, slot: OwnedSemaphorePerm
     let snapshot = shared.door.snapshot();
     let ready = match accepted {
         Accepted::Tcp(tcp, address) => receive(tcp, address, &shared, &snapshot).await,
-        // TLS would prove nothing here: the bytes don't leave the host, and the kernel
-        // says who sends them.
-        Accepted::Unix(unix, source) => Some(Ready {
-            transport: Transport::Unix(unix),
-            source,
-            scheme: Scheme::Http,
-            place: None,
-        }),
+        Accepted::Unix(unix, source) => receive_unix(unix, source, &shared, &snapshot).await,
     };
     let Some(Ready {
         transport,
-        source,
+        who,
         scheme,
-        place,
+        standing,
     }) = ready
     else {
         return;
     };
     let facts = ConnectionFacts {
-        source,
+        source: who.source,
+        announced_by: who.announced_by,
         scheme,
         terms: snapshot.terms.clone(),
     };
@@ -148,16 +161,88 @@ async fn serve(accepted: Accepted, shared: Arc<Shared>, slot: OwnedSemaphorePerm
     shared
         .door
         .clone()
-        .serve(transport, facts, (open, slot, place))
+        .serve(transport, facts, (open, slot, standing))
         .await;
+}
+
+/// Who connected, and on whose word.
+#[derive(Clone, Copy)]
+struct Who {
+    source: Source,
+    announced_by: Option<Source>,
 }
 
 /// A connection whose source is known and whose handshake is done.
 struct Ready {
     transport: Transport,
-    source: Source,
+    who: Who,
     scheme: Scheme,
-    place: Option<Place>,
+    standing: Option<Stranger>,
+}
+
+/// What an untrusted source's connection holds for as long as it lives.
+struct Stranger {
+    _room: OwnedSemaphorePermit,
+    _place: Option<Place>,
+}
+
+impl Stranger {
+    /// Room for one more connection of `source`; or the limit that leaves none.
+    fn admit(source: Source, shared: &Shared, snapshot: &Snapshot) -> Result<Self, Limit> {
+        let party = match (source.address(), source.uid()) {
+            (None, Some(uid)) => Party::User(uid),
+            _ => Party::at(source.place()),
+        };
+        let place = match snapshot.limits.max_connections_per_source {
+            0 => None,
+            max => {
+                let place = shared.crowd.enter(party, max);
+                Some(place.ok_or(Limit::MaxConnectionsPerSource)?)
+            }
+        };
+        let room = shared.strangers.clone().try_acquire_owned();
+        Ok(Self {
+            _room: room.map_err(|_| Limit::MaxConnections)?,
+            _place: place,
+        })
+    }
+}
+
+/// What a connection of `source` holds, if it is a stranger's.
+fn standing(
+    source: Source,
+    shared: &Shared,
+    snapshot: &Snapshot,
+) -> Result<Option<Stranger>, Limit> {
+    if snapshot.policy.trusts(source) {
+        return Ok(None);
+    }
+    Stranger::admit(source, shared, snapshot).map(Some)
+}
+
+/// TLS would prove nothing here: the bytes don't leave the host, and the kernel says who
+/// sends them.
+async fn receive_unix(
+    unix: UnixStream,
+    source: Source,
+    shared: &Shared,
+    snapshot: &Snapshot,
+) -> Option<Ready> {
+    match standing(source, shared, snapshot) {
+        Ok(standing) => Some(Ready {
+            transport: Transport::Unix(unix),
+            who: Who {
+                source,
+                announced_by: None,
+            },
+            scheme: Scheme::Http,
+            standing,
+        }),
+        Err(limit) => {
+            turn_away(unix, true, limit, &shared.metrics).await;
+            None
+        }
+    }
 }
 
 /// Finds out who connected, and gets as far as the first request; none where it
@@ -174,10 +259,13 @@ async fn receive(
     let patience = snapshot.limits.handshake_timeout;
     let local = tcp.local_addr().ok();
     let peer_source = Source::new(peer.ip(), interfaces::whose(peer, local));
-    let source = if snapshot.proxy_protocol_from.contains(peer.ip()) {
+    let who = if snapshot.proxy_protocol_from.contains(peer.ip()) {
         let announced = announced(&mut tcp, peer_source, patience, snapshot).await;
         match announced {
-            Ok(address) => Source::new(address.ip(), interfaces::whose(address, local)),
+            Ok(address) => Who {
+                source: Source::new(address.ip(), interfaces::whose(address, local)),
+                announced_by: Some(peer_source),
+            },
             Err(unannounced) => {
                 match unannounced {
                     Unannounced::Late => shared.metrics.limit_reached(Limit::HandshakeTimeout),
@@ -188,18 +276,18 @@ async fn receive(
             }
         }
     } else {
-        peer_source
-    };
-    let place = match snapshot.limits.max_connections_per_source {
-        max if max > 0 && !snapshot.policy.trusts(source) => {
-            let Some(place) = shared.crowd.enter(source.place(), max) else {
-                shared.metrics.limit_reached(Limit::MaxConnectionsPerSource);
-                turn_away(tcp, snapshot.tls.is_none()).await;
-                return None;
-            };
-            Some(place)
+        Who {
+            source: peer_source,
+            announced_by: None,
         }
-        _ => None,
+    };
+    let source = who.source;
+    let standing = match standing(source, shared, snapshot) {
+        Ok(standing) => standing,
+        Err(limit) => {
+            turn_away(tcp, snapshot.tls.is_none(), limit, &shared.metrics).await;
+            return None;
+        }
     };
     let (transport, scheme) = match &snapshot.tls {
         None => (Transport::Tcp(tcp), Scheme::Http),
@@ -222,9 +310,9 @@ async fn receive(
     };
     Some(Ready {
         transport,
-        source,
+        who,
         scheme,
-        place,
+        standing,
     })
 }
 
@@ -257,7 +345,13 @@ async fn announced(
 }
 
 /// Beyond a limit: a plain client is told, a TLS one would cost a handshake.
-async fn turn_away(mut stream: impl AsyncWrite + Unpin, is_plain: bool) {
+async fn turn_away(
+    mut stream: impl AsyncWrite + Unpin,
+    is_plain: bool,
+    limit: Limit,
+    metrics: &Metrics,
+) {
+    metrics.limit_reached(limit);
     if is_plain {
         let answer = overload_answer(Problem::Overloaded);
         // Whoever doesn't take it goes without.

@@ -41,6 +41,7 @@ use crate::forwarded::Scheme;
 use crate::policy::Source;
 use crate::snapshot::{Snapshot, Terms};
 use crate::telemetry::metrics::Metrics;
+use crate::throttle::Places;
 use crate::transport::Transport;
 use arc_swap::ArcSwap;
 use grant::Announcer;
@@ -51,6 +52,8 @@ use std::sync::Arc;
 pub struct ConnectionFacts {
     /// Who connected.
     pub source: Source,
+    /// The load balancer on whose word that rests; none where the system says it.
+    pub announced_by: Option<Source>,
     /// Whether the listener speaks TLS.
     pub scheme: Scheme,
     /// On what terms it was taken.
@@ -58,26 +61,38 @@ pub struct ConnectionFacts {
 }
 
 impl ConnectionFacts {
+    /// Whether whoever said who the source is would be believed under `now`.
+    fn is_vouched_for(&self, now: &Snapshot) -> bool {
+        self.announced_by
+            .is_none_or(|balancer| now.believes(balancer))
+    }
+
     /// Whether the connection proved less than one must prove under `now`. A Unix
     /// socket's peer is proven by the kernel, whatever TLS asks for.
     fn is_outdated(&self, now: &Snapshot) -> bool {
         let is_current = Arc::ptr_eq(&self.terms, &now.terms) || self.source.uid().is_some();
-        !is_current && !self.terms.suffice_for(&now.terms)
+        !self.is_vouched_for(now) || !is_current && !self.terms.suffice_for(&now.terms)
     }
 }
 
 /// Serves connections under the current snapshot.
 pub struct FrontDoor {
     snapshot: ArcSwap<Snapshot>,
+    /// Requests that there are descriptors for, whatever the limits say.
+    room: usize,
+    public_in_flight: Places,
     announcer: Announcer,
     metrics: Arc<Metrics>,
     drain: Drain,
 }
 
 impl FrontDoor {
-    /// A door that decides by `snapshot`, counts in `metrics` and ends with `drain`.
-    pub fn new(snapshot: Arc<Snapshot>, metrics: Arc<Metrics>, drain: Drain) -> Self {
+    /// A door that decides by `snapshot`, counts in `metrics` and ends with `drain`. It
+    /// has at most `room` requests with the gateway at a time.
+    pub fn new(snapshot: Arc<Snapshot>, metrics: Arc<Metrics>, drain: Drain, room: usize) -> Self {
         Self {
+            room,
+            public_in_flight: Places::default(),
             snapshot: ArcSwap::new(snapshot),
             announcer: Announcer::new(),
             metrics,

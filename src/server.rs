@@ -146,7 +146,8 @@ impl Server {
             source: io::Error::other(panic),
         })?;
         let (files, snapshot) = built.map_err(ServerError::Config)?;
-        let max_connections = process::room_for_connections(config.limits.max_connections);
+        let room = process::room(&config.limits);
+        let max_connections = room.connections;
         let listeners = Listeners::bind(&config)?;
         let addresses = listeners.addresses();
 
@@ -162,7 +163,8 @@ impl Server {
                 drain.clone(),
             )
         });
-        let door = Arc::new(FrontDoor::new(snapshot, metrics.clone(), drain.clone()));
+        let door = FrontDoor::new(snapshot, metrics.clone(), drain.clone(), room.requests);
+        let door = Arc::new(door);
         let health = Arc::new(Health::default());
         // A snapshot exists only with all of its secrets.
         health.met(Condition::SecretsResolved);
@@ -204,6 +206,7 @@ impl Server {
         let shared = Arc::new(Shared {
             door,
             slots: Arc::new(Semaphore::new(max_connections)),
+            strangers: Arc::new(Semaphore::new(max_connections.div_ceil(2))),
             crowd: Arc::default(),
             metrics,
             drain,

@@ -22,7 +22,7 @@ use crate::config::{
     ADMIN_TOKEN, AllowUsersSource, Config, Limits, TlsKey, UPSTREAM_CREDENTIAL, parse_users_file,
 };
 use crate::forwarded::{Credential, ForwardedConfig, Rewriter};
-use crate::policy::{AllowUsers, Policy, TrustedNets};
+use crate::policy::{AllowUsers, Policy, Source, TrustedNets};
 use crate::regular_file;
 use crate::secrets::Environment;
 use crate::telemetry::logging::AccessLog;
@@ -164,6 +164,15 @@ impl Snapshot {
             }
             _ => Err(errors),
         }
+    }
+}
+
+impl Snapshot {
+    /// Whether a load balancer's PROXY header is believed: it is listed, and one on this
+    /// host must itself be let in, for any process could pass for it.
+    pub fn believes(&self, balancer: Source) -> bool {
+        let is_listed = |address| self.proxy_protocol_from.contains(address);
+        balancer.address().is_some_and(is_listed) && self.policy.permits_place(balancer).is_ok()
     }
 }
 

@@ -79,6 +79,11 @@ impl Config {
                 "limits.maxConnections",
                 started.limits.max_connections != next.limits.max_connections,
             ),
+            (
+                // The open files that it needs are made sure of at the start.
+                "limits.maxRequestsInFlight",
+                started.limits.max_requests_in_flight < next.limits.max_requests_in_flight,
+            ),
             ("log.level", started.log.level != next.log.level),
             ("log.format", started.log.format != next.log.format),
         ];

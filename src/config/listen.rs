@@ -61,6 +61,8 @@ const ADDRESSES: &str =
 const LISTEN_ADDRESS: &str = "an IP address and port such as \"0.0.0.0:8443\", or \"unix:/PATH\"";
 const ADDRESS: &str = "an IP address and port such as \"0.0.0.0:8443\"";
 const BALANCERS: &str = "an array of the load balancers' IP addresses and CIDRs";
+/// user_namespaces(7): who has no number here.
+const OVERFLOW_UID: u32 = 65_534;
 const UIDS: &str = "an array of users' numbers (uids)";
 
 pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<Read> {
@@ -116,6 +118,12 @@ fn read_uids(entry: &Entry<'_>, has_unix: bool, walk: &mut Walk<'_>) -> Vec<u32>
     for item in entry.items(walk, UIDS).unwrap_or_default() {
         let uid = item.integer(walk, 0..=u64::from(u32::MAX) - 1);
         uids.extend(uid.and_then(|uid| u32::try_from(uid).ok()));
+    }
+    if uids.contains(&OVERFLOW_UID) {
+        walk.warn(
+            entry.place(),
+            "65534 is also what every user looks like that this user namespace does not know",
+        );
     }
     match (has_unix, entry.is_present()) {
         (true, is_present) if uids.is_empty() && problems == walk.problem_count() => {

@@ -32,6 +32,7 @@ impl Redirect {
     /// Answers until the drain begins.
     pub async fn run(self, listener: TcpListener, drain: Drain) {
         let mut drain = drain.watch();
+        let mut exhaustion = super::Exhaustion::default();
         let slots = Arc::new(Semaphore::new(MAX_CLIENTS));
         loop {
             let accepted = tokio::select! {
@@ -50,7 +51,7 @@ impl Redirect {
                         drop(slot);
                     });
                 }
-                Err(error) => super::pause_after(&error).await,
+                Err(error) => exhaustion.pause_after(&error).await,
             }
         }
     }

@@ -1,10 +1,12 @@
 //! Listening on a Unix socket: one that nobody answers at is taken over, and ours is
 //! taken away at the end.
 
+use nix::fcntl::OFlag;
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream as StdUnixStream;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tokio::net::UnixListener;
 
@@ -30,8 +32,7 @@ impl UnixSocket {
     pub(super) fn bind(path: &Path) -> io::Result<Self> {
         clear(path)?;
         let listener = UnixListener::bind(path)?;
-        fs::set_permissions(path, Permissions::from_mode(MODE))?;
-        let file = identity(&fs::symlink_metadata(path)?);
+        let file = open_to_all(path)?;
         Ok(Self {
             listener,
             path: path.to_owned(),
@@ -55,6 +56,22 @@ impl Drop for UnixSocket {
     }
 }
 
+/// Sets the mode of the socket itself, never of what a link in its place leads to; says
+/// which file it is.
+fn open_to_all(path: &Path) -> io::Result<(u64, u64)> {
+    let mut options = fs::OpenOptions::new();
+    let itself_alone = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+    options.read(true).custom_flags(itself_alone.bits());
+    let file = options.open(path)?;
+    let found = file.metadata()?;
+    if !found.file_type().is_socket() {
+        return Err(io::Error::other("something else has taken its place"));
+    }
+    let itself = format!("/proc/self/fd/{}", file.as_raw_fd());
+    fs::set_permissions(itself, Permissions::from_mode(MODE))?;
+    Ok(identity(&found))
+}
+
 fn identity(found: &fs::Metadata) -> (u64, u64) {
     (found.dev(), found.ino())
 }
@@ -71,10 +88,13 @@ fn clear(path: &Path) -> io::Result<()> {
             "something else than a socket stands there",
         ));
     }
-    match StdUnixStream::connect(path) {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // A backlog that is full must not hold the start up.
+    socket.set_nonblocking(true)?;
+    match socket.connect(&SockAddr::unix(path)?) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-        Err(error) => Err(error),
-        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+        _ => Err(io::ErrorKind::AddrInUse.into()),
     }
 }
 
@@ -101,6 +121,15 @@ mod tests {
         drop(successor);
         assert!(path.exists(), "it is another's now");
         drop(other);
+
+        // Of whom nobody takes connections: connecting would wait for ever.
+        let deaf = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        deaf.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        deaf.listen(0).unwrap();
+        let _waiting = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        let in_use = UnixSocket::bind(&path).unwrap_err();
+        assert_eq!(in_use.kind(), io::ErrorKind::AddrInUse);
+        fs::remove_file(&path).unwrap();
 
         fs::write(&path, "a file").unwrap();
         let file = UnixSocket::bind(&path).unwrap_err();

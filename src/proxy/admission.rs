@@ -210,11 +210,12 @@ impl Arrival<'_> {
         if matches!(self.view.framing, Framing::Length(length) if length > max_body) {
             return Some((Limit::MaxBodyBytes, Problem::RequestTooLarge));
         }
-        let by_user = permit
-            .user()
-            .map_or(Ok(()), |user| rates.user(user.as_str()));
-        let exceeded = by_user.and_then(|()| match self.client_to_count(permit) {
-            Some(client) => rates.client(client),
+        // The client first: one that comes too often takes nothing of its user's.
+        let by_client = self
+            .client_to_count(permit)
+            .map_or(Ok(()), |client| rates.client(client));
+        let exceeded = by_client.and_then(|()| match permit.user() {
+            Some(user) => rates.user(user.as_str()),
             None => Ok(()),
         });
         let Exceeded { limit, retry_after } = exceeded.err()?;

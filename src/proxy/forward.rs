@@ -18,6 +18,10 @@ use std::time::Duration;
 /// (nginx's number for it).
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
+/// Public routes take at most one of so many places with the gateway: they are open to
+/// whoever comes, and the users must find room beside them.
+const PUBLIC_SHARE: usize = 4;
+
 /// The numbers of a request that is over.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Served {
@@ -87,8 +91,15 @@ impl FrontDoor {
             changes,
         } = ground;
         let mut progressed = Progressed::default();
-        let max = snapshot.limits.max_requests_in_flight;
-        let Some(_in_flight) = self.metrics.request_begun(max) else {
+        let max = snapshot.limits.max_requests_in_flight.min(self.room);
+        let public = match admitted.grant.is_public() {
+            true => self
+                .public_in_flight
+                .take(max.div_ceil(PUBLIC_SHARE))
+                .map(Some),
+            false => Some(None),
+        };
+        let Some(_in_flight) = public.zip(self.metrics.request_begun(max)) else {
             let failure = Failure {
                 cause: Cause::Problem(Problem::Overloaded),
                 limit: Some(Limit::MaxRequestsInFlight),

@@ -37,6 +37,8 @@ pub(super) enum Revoked {
     /// A new request would be denied.
     #[error("{}", .0.detail())]
     Denied(Denial),
+    #[error("the load balancer that said who the source is is no longer believed")]
+    Unvouched,
     #[error("no public route takes it any more")]
     RouteGone,
     #[error("the user's scopes were cut below what the WebSocket holds")]
@@ -53,9 +55,11 @@ impl Revoked {
     pub(super) fn answer(&self, request_id: RequestId, accept: Option<&[u8]>) -> Answer {
         match self {
             Self::Denied(denial) => denial_answer(denial, request_id, accept),
-            Self::RouteGone | Self::ScopesCut | Self::CredentialGone | Self::Outdated => {
-                Problem::Outdated.answer(request_id.as_str(), accept)
-            }
+            Self::Unvouched
+            | Self::RouteGone
+            | Self::ScopesCut
+            | Self::CredentialGone
+            | Self::Outdated => Problem::Outdated.answer(request_id.as_str(), accept),
         }
     }
 
@@ -63,6 +67,7 @@ impl Revoked {
     pub(super) fn code(&self) -> &'static str {
         match self {
             Self::Denied(denial) => denial.code().as_str(),
+            Self::Unvouched => "balancer_gone",
             Self::RouteGone => "route_gone",
             Self::ScopesCut => "scopes_cut",
             Self::CredentialGone => "credential_gone",
@@ -93,6 +98,11 @@ impl Grant {
         Self { upgrade, who }
     }
 
+    /// Whether it is a public route's.
+    pub(super) fn is_public(&self) -> bool {
+        matches!(self.who, Who::Public { .. })
+    }
+
     /// The verified user.
     pub(super) fn user(&self) -> Option<&str> {
         match &self.who {
@@ -102,6 +112,9 @@ impl Grant {
     }
 
     fn check(&self, facts: &ConnectionFacts, now: &Snapshot) -> Result<(), Revoked> {
+        if !facts.is_vouched_for(now) {
+            return Err(Revoked::Unvouched);
+        }
         let is_websocket = self.upgrade == Upgrade::Websocket;
         // A request that is under way may end on the terms that it began with, unless
         // its source itself may be the one that was removed.

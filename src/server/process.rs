@@ -1,6 +1,7 @@
 //! The process itself: its limits, and what others may see of its memory.
 
 use super::ServerError;
+use crate::config::Limits;
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -25,36 +26,59 @@ pub fn seal() -> Result<(), ServerError> {
 /// listener's connections.
 const RESERVED: u64 = 256;
 
-/// Each connection needs two descriptors. Takes what the system allows, and says so
-/// where that is too little: how many connections there is room for, at most
-/// `max_connections`. Without descriptors nothing could be reached any more, the
-/// upstream and `/livez` included.
-pub(super) fn room_for_connections(max_connections: usize) -> usize {
-    let wanted = max_connections as u64 * 2 + RESERVED;
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return max_connections;
+/// What there are descriptors for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    /// Connections of the front door.
+    pub(super) connections: usize,
+    /// Requests with the gateway at a time, WebSockets apart.
+    pub(super) requests: usize,
+}
+
+/// A connection needs a descriptor, and one more as a WebSocket; each request with the
+/// gateway needs one, of which an HTTP/2 connection may have many. Takes what the system
+/// allows, and says so where that is too little: without descriptors nothing could be
+/// reached any more, the upstream and `/livez` included.
+pub(super) fn room(limits: &Limits) -> Room {
+    let wanted = Room {
+        connections: limits.max_connections,
+        requests: limits.max_requests_in_flight,
     };
-    let target = wanted.min(hard);
+    let needed = wanted.connections as u64 * 2 + wanted.requests as u64 + RESERVED;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return wanted;
+    };
+    let target = needed.min(hard);
     let had = if target > soft && setrlimit(Resource::RLIMIT_NOFILE, target, hard).is_err() {
         soft
     } else {
         target.max(soft)
     };
-    let room = room_in(had, max_connections);
-    if room < max_connections {
+    let room = wanted.within(had);
+    if room != wanted {
         tracing::warn!(
             limit = had,
-            wanted,
-            connections = room,
-            "fewer open files are allowed than `limits.maxConnections` needs: raise LimitNOFILE"
+            wanted = needed,
+            connections = room.connections,
+            requests = room.requests,
+            "fewer open files are allowed than `limits.maxConnections` and `limits.maxRequestsInFlight` need: raise LimitNOFILE"
         );
     }
     room
 }
 
-fn room_in(descriptors: u64, max_connections: usize) -> usize {
-    let room = descriptors.saturating_sub(RESERVED) / 2;
-    usize::try_from(room).map_or(max_connections, |room| room.clamp(1, max_connections))
+impl Room {
+    /// As much of it as so many descriptors suffice for.
+    fn within(self, descriptors: u64) -> Self {
+        let free = descriptors.saturating_sub(RESERVED);
+        let free = usize::try_from(free).unwrap_or(usize::MAX);
+        let requests = (free / 4).clamp(1, self.requests);
+        let connections = (free.saturating_sub(requests) / 2).clamp(1, self.connections);
+        Self {
+            connections,
+            requests,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -62,11 +86,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_no_more_connections_than_there_are_descriptors_for() {
-        assert_eq!(room_in(40_256, 20_000), 20_000);
-        assert_eq!(room_in(u64::MAX, 20_000), 20_000);
-        assert_eq!(room_in(40_255, 20_000), 19_999);
-        assert_eq!(room_in(20_000, 20_000), 9_872);
-        assert_eq!(room_in(100, 20_000), 1);
+    fn takes_no_more_than_there_are_descriptors_for() {
+        let wanted = Room {
+            connections: 20_000,
+            requests: 4096,
+        };
+        for (descriptors, connections, requests) in [
+            (u64::MAX, 20_000, 4096),
+            (44_352, 20_000, 4096),
+            (44_350, 19_999, 4096),
+            (20_000, 7824, 4096),
+            (1024, 288, 192),
+            (100, 1, 1),
+        ] {
+            let expected = Room {
+                connections,
+                requests,
+            };
+            assert_eq!(wanted.within(descriptors), expected, "{descriptors}");
+        }
     }
 }

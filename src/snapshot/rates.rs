@@ -2,7 +2,7 @@
 
 use crate::config::Limits;
 use crate::telemetry::metrics::Limit;
-use crate::throttle::{Rate, household};
+use crate::throttle::{Party, Rate};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ impl Rates {
     /// # Errors
     /// [`Exceeded`].
     pub fn client(&self, client: IpAddr) -> Result<(), Exceeded> {
-        let take = |rate: &Arc<Rate>| rate.take(household(client));
+        let take = |rate: &Arc<Rate>| rate.take(Party::at(client));
         let taken = self.client.as_ref().map_or(Ok(()), take);
         taken.map_err(|retry_after| Exceeded {
             limit: Limit::RequestsPerSecondPerClient,

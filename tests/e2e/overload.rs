@@ -14,7 +14,7 @@ use tokio::time::timeout;
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
 
 /// Echoes on `/ws`, answers `/held` when it is told to, and anything else at once.
-async fn upstream() -> (Recorder, Arc<Notify>) {
+pub(crate) async fn upstream() -> (Recorder, Arc<Notify>) {
     let go_on = Arc::new(Notify::new());
     let upstream = Recorder::with_handler({
         let go_on = go_on.clone();
@@ -151,6 +151,41 @@ async fn an_untrusted_source_has_so_many_connections_and_a_trusted_one_any() {
     for mut connection in trusted {
         assert_eq!(connection.exchange(&get("/")).await.status, 200);
     }
+}
+
+#[tokio::test]
+async fn untrusted_sources_together_leave_room_for_the_trusted() {
+    let upstream = Recorder::spawn().await;
+    let sidecar = Setup::new()
+        .section("[limits]\nmaxConnections = 4\nmaxConnectionsPerSource = 1")
+        .spawn(&upstream.url());
+    let connect = |source| Connection::tcp_from(source, sidecar.address);
+    let _strangers = [connect("127.0.0.2").await, connect("127.0.0.3").await];
+    sidecar.counts("portcullis_connections", 2.0).await;
+    let mut third = connect("127.0.0.4").await;
+    assert_eq!(third.response(false).await.status, 503);
+    sidecar.reached("maxConnections", 1).await;
+    for _ in 0..2 {
+        let mut trusted = connect("127.0.0.1").await;
+        assert_eq!(trusted.exchange(&get("/")).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn public_routes_leave_room_for_the_users() {
+    let (upstream, go_on) = upstream().await;
+    let route = "[[gateway.publicRoutes]]\npath = \"/held\"\nmethods = [\"GET\"]\n";
+    let sidecar = Setup::new()
+        .section(&format!("{route}[limits]\nmaxRequestsInFlight = 4"))
+        .spawn(&upstream.url());
+    let mut hook = sidecar.connect().await;
+    hook.write(complete("GET /held HTTP/1.1\r\n")).await;
+    upstream.nth(1).await;
+    let answer = sidecar.send("GET /held HTTP/1.1\r\n").await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "overloaded"));
+    assert_eq!(sidecar.send(&get("/")).await.status, 200);
+    go_on.notify_one();
+    assert_eq!(hook.response(false).await.status, 200);
 }
 
 #[tokio::test]

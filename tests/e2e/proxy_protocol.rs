@@ -2,9 +2,11 @@
 //! and whoever else pretends to.
 
 use crate::client::{Connection, Http2Client, client_config, complete, http2_request, tls_over};
+use crate::overload;
 use crate::prefixed::Prefixed;
 use crate::recorder::Recorder;
 use crate::sidecar::{GATEWAY, IDENTITY, Setup, Sidecar};
+use crate::websocket::{close_frame, expect_echo, open_on};
 use std::net::{IpAddr, Ipv6Addr};
 
 const REFUSED: &str = "portcullis_connections_refused_total{reason=\"proxy_header\"}";
@@ -344,4 +346,35 @@ async fn a_reload_makes_and_unmakes_a_balancer_for_new_connections() {
         .map(|request| request.values("x-forwarded-for")[0].parse().unwrap())
         .collect();
     assert_eq!(sources, ["198.51.100.7".parse::<IpAddr>().unwrap()]);
+}
+
+#[tokio::test]
+async fn what_a_balancer_announced_ends_with_its_being_listed() {
+    let (upstream, _) = overload::upstream().await;
+    let gateway = GATEWAY.replace("[\"127", "[\"198.51.100.7\", \"127");
+    let sidecar = Setup::new()
+        .gateway(&gateway)
+        .listen("address = \"127.0.0.1:0\"\nproxyProtocolFrom = [\"127.0.0.1\", \"127.0.0.2\"]")
+        .spawn(&upstream.url());
+    let address = sidecar.address;
+    let announced = |from: &'static str| async move {
+        let mut connection = Connection::tcp_from(from, address).await;
+        connection.write(V1).await;
+        connection
+    };
+    let (gone, stays) = ("127.0.0.2", "127.0.0.1");
+    let mut session = open_on(announced(gone).await, IDENTITY).await;
+    let mut other = open_on(announced(stays).await, IDENTITY).await;
+    let mut idle = announced(gone).await;
+    idle.write(request("/")).await;
+    assert_eq!(idle.response(false).await.status, 200);
+    expect_echo(&mut session, "before").await;
+    sidecar.edit(|config| config.replace("\"127.0.0.1\", \"127.0.0.2\"]\n", "\"127.0.0.1\"]\n"));
+    assert_eq!(sidecar.reload().await.0, 200);
+    assert_eq!(session.read_to_end().await, close_frame(4001));
+    expect_echo(&mut other, "still here").await;
+    idle.write(request("/")).await;
+    let answer = idle.response(false).await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "draining"));
+    assert_eq!(idle.read_to_end().await, b"");
 }

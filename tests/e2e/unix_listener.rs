@@ -152,3 +152,17 @@ async fn a_users_processes_that_a_reload_takes_off_the_list_lose_their_sessions(
         .await;
     assert_eq!(answer.status, 403);
 }
+
+#[tokio::test]
+async fn a_user_who_is_not_listed_has_so_many_connections() {
+    let upstream = Recorder::spawn().await;
+    let (_folder, path) = socket();
+    let sidecar = setup(&path, own_uid() + 1)
+        .section("[limits]\nmaxConnectionsPerSource = 1")
+        .spawn(&upstream.url());
+    let _first = connect(&sidecar).await;
+    sidecar.counts("portcullis_connections", 1.0).await;
+    let mut second = connect(&sidecar).await;
+    assert_eq!(second.response(false).await.status, 503);
+    sidecar.reached("maxConnectionsPerSource", 1).await;
+}
