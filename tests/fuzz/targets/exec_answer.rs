@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use portcullis::fuzzing::exec_answers;
-use portcullis::secrets::{ExecId, ProviderName, SecretId, SecretSource};
+use portcullis::secrets::{ExecId, ProviderName, SecretId, SecretSource, SecretValue};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -26,13 +26,12 @@ fuzz_target!(|bytes: &[u8]| {
         "each id that was asked for, and no other"
     );
     let text = std::str::from_utf8(output).expect("no secret is anything but UTF-8");
+    // White space is JavaScript's here, and JSON's in the oracle.
+    let text = text.trim_matches(|c: char| c == '\u{feff}' || c.is_whitespace() && c != '\u{85}');
     // Of a name that comes twice, the last one counts here and there.
-    let document = serde_json::from_str::<Value>(text.trim_start_matches('\u{feff}'));
-    let object = document
-        .as_ref()
-        .ok()
-        .filter(|document| document.is_object());
-    assert!(object.is_some() || (!json_only && ids.len() == 1) || text.contains('\u{feff}'));
+    let document = serde_json::from_str::<Value>(text).ok();
+    let object = document.as_ref().filter(|document| document.is_object());
+    assert!(object.is_some() || (!json_only && ids.len() == 1));
     if let Some(object) = object {
         assert_eq!(object["protocolVersion"].as_f64(), Some(1.0));
     }
@@ -56,7 +55,8 @@ fuzz_target!(|bytes: &[u8]| {
         }
         if let Ok(value) = answer {
             assert!(!value.expose().trim().is_empty());
-            assert!(!format!("{value:?}").contains(value.expose()) || value.expose().len() < 16);
+            let another = SecretValue::concat(&["another"]);
+            assert_eq!(format!("{value:?}"), format!("{another:?}"));
         }
     }
 });
