@@ -44,10 +44,13 @@ fuzz: ## Fuzz what reads untrusted bytes, 60 s a target (ARGS="600 config networ
 	tests/fuzz/run $(ARGS)
 
 lint: ## Check formatting, lints, documentation and dependencies
-	@.ci/setup build
+	@.ci/setup build fuzz
 	cargo fmt --check
+	cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --test secret_oracle -- -D warnings
+	RUSTC_WRAPPER=$$PWD/tests/fuzz/instrument cargo clippy --locked --all-targets \
+	  --manifest-path tests/fuzz/Cargo.toml --target-dir $${CARGO_TARGET_DIR:-target} -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
 	.ci/deny
 

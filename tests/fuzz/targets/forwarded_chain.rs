@@ -31,7 +31,7 @@ fuzz_target!(|bytes: &[u8]| {
         name: USER_HEADER,
         value: b"ann",
     }];
-    fields.extend(rows.filter_map(|row| field(row)).take(32));
+    fields.extend(rows.filter_map(field).take(32));
 
     for target in ["/", "/hooks/x"] {
         let request = Request {
