@@ -17,9 +17,13 @@ const PER_ANSWER_DATA: u64 = 4;
 const ANSWER_BYTES_PER_FRAME: u64 = 1024;
 /// Less is what a client gets that opens its window byte by byte.
 const LEAST_ANSWER_DATA: u32 = 8;
+/// Windows that a client may still open for what it took long ago: no connection can
+/// have more outstanding than the largest window (RFC 9113 section 6.9.1).
+const MAX_OWED: u64 = (1 << 31) / ANSWER_BYTES_PER_FRAME;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const WINDOW_UPDATE: u8 = 8;
 
 /// The account of one connection's frames.
 #[derive(Debug)]
@@ -28,7 +32,12 @@ pub(super) struct Meter {
     to_client: Walk,
     since: Instant,
     earned: u64,
+    /// What of that answers earned.
+    answered: u64,
     spent: u64,
+    /// What answers earned before, and good for WINDOW_UPDATE alone: a program may
+    /// read an answer long after it came.
+    owed: u64,
 }
 
 impl Meter {
@@ -40,24 +49,30 @@ impl Meter {
             to_client: Walk::after(0),
             since: now,
             earned: 0,
+            answered: 0,
             spent: 0,
+            owed: 0,
         }
     }
 
     /// Counts what came from the client; whether that is a flood.
     pub(super) fn received(&mut self, bytes: &[u8], now: Instant) -> bool {
         if now.duration_since(self.since) > WINDOW {
-            (self.since, self.earned, self.spent) = (now, 0, 0);
+            let unspent = self.answered.min(self.earned.saturating_sub(self.spent));
+            self.owed = self.owed.saturating_add(unspent).min(MAX_OWED);
+            (self.since, self.earned, self.answered, self.spent) = (now, 0, 0, 0);
         }
         let Self {
             from_client,
             earned,
             spent,
+            owed,
             ..
         } = self;
         from_client.walk(bytes, |kind, length| match kind {
             HEADERS => *earned += PER_REQUEST,
             DATA if length > 0 => *earned += 1,
+            WINDOW_UPDATE if *owed > 0 => *owed -= 1,
             _ => *spent += 1,
         });
         self.spent > self.earned.saturating_add(MAX_IDLE)
@@ -65,10 +80,17 @@ impl Meter {
 
     /// Counts what went to the client.
     pub(super) fn sent(&mut self, bytes: &[u8]) {
-        let earned = &mut self.earned;
-        self.to_client.walk(bytes, |kind, length| {
+        let Self {
+            to_client,
+            earned,
+            answered,
+            ..
+        } = self;
+        to_client.walk(bytes, |kind, length| {
             if kind == DATA && length >= LEAST_ANSWER_DATA {
-                *earned += PER_ANSWER_DATA + u64::from(length) / ANSWER_BYTES_PER_FRAME;
+                let frames = PER_ANSWER_DATA + u64::from(length) / ANSWER_BYTES_PER_FRAME;
+                *earned += frames;
+                *answered += frames;
             }
         });
     }
@@ -122,7 +144,6 @@ mod tests {
     use super::*;
 
     const PING: u8 = 6;
-    const WINDOW_UPDATE: u8 = 8;
 
     fn frame(kind: u8, length: u32) -> Vec<u8> {
         let mut frame = length.to_be_bytes()[1..].to_vec();
@@ -195,5 +216,50 @@ mod tests {
         assert!(!meter.received(&frame(PING, 8).repeat(1_000), start));
         let later = start + WINDOW + Duration::from_secs(1);
         assert!(!meter.received(&frame(PING, 8).repeat(1_000), later));
+    }
+
+    /// Whether so many frames of a kind are a flood, long after 8 MiB of an answer.
+    fn is_flood_after_an_answer(kind: u8, count: usize) -> bool {
+        let start = Instant::now();
+        let mut meter = begun(start);
+        assert!(!meter.received(&frame(HEADERS, 30), start));
+        for _ in 0..512 {
+            meter.sent(&frame(DATA, 16_384));
+        }
+        let mut later = start;
+        for _ in 0..3 {
+            later += WINDOW + Duration::from_secs(1);
+            assert!(!meter.received(&frame(PING, 8), later));
+        }
+        meter.received(&frame(kind, 4).repeat(count), later)
+    }
+
+    #[test]
+    fn windows_may_be_opened_long_after_what_filled_them() {
+        // 20 for each of the 512 pieces, and what is free; the PING took one.
+        let due = 512 * 20 + 1_000 - 1;
+        assert!(!is_flood_after_an_answer(WINDOW_UPDATE, due));
+        assert!(is_flood_after_an_answer(WINDOW_UPDATE, due + 1));
+        assert!(is_flood_after_an_answer(PING, 1_000));
+    }
+
+    #[test]
+    fn windows_that_were_opened_are_owed_no_more() {
+        let start = Instant::now();
+        let mut meter = begun(start);
+        meter.sent(&frame(DATA, 16_384).repeat(100));
+        assert!(!meter.received(&frame(WINDOW_UPDATE, 4).repeat(2_000), start));
+        let later = start + WINDOW + Duration::from_secs(1);
+        assert!(meter.received(&frame(WINDOW_UPDATE, 4).repeat(1_001), later));
+    }
+
+    #[test]
+    fn no_more_is_owed_than_a_window_can_hold() {
+        let mut meter = begun(Instant::now());
+        meter.answered = MAX_OWED * 2;
+        meter.earned = MAX_OWED * 2;
+        let later = Instant::now() + WINDOW + Duration::from_secs(1);
+        assert!(!meter.received(&[], later));
+        assert_eq!(meter.owed, MAX_OWED);
     }
 }
