@@ -4,7 +4,7 @@
 use super::admission::{Admission, Fault, Refused, RequestView};
 use super::forward::{Ground, Next, Served};
 use super::grant::Changes;
-use super::http2_ledger::{Event, Ledger, Verdict};
+use super::http2_ledger::{Abuse, Event, Ledger, Verdict};
 use super::http2_stream::Http2Stream;
 use super::http2_transport::Http2Transport;
 use super::request_body::RequestBody;
@@ -16,7 +16,7 @@ use crate::http1::body::Framing;
 use crate::http1::request::{FieldList, HeadError, check_expect, check_line, parse_length};
 use crate::policy::{Field, Upgrade};
 use crate::snapshot::Snapshot;
-use crate::telemetry::metrics::Limit;
+use crate::telemetry::metrics::{self, Limit};
 use crate::transport::Transport;
 use h2::Reason;
 use http::{HeaderName, HeaderValue};
@@ -108,8 +108,8 @@ pub(super) async fn serve<S>(
             verdict = ledger.verdict() => {
                 let (door, facts, _) = &*shared;
                 match verdict {
-                    Verdict::Abusive => {
-                        note_abuse(door, facts);
+                    Verdict::Abusive(abuse) => {
+                        note_abuse(door, facts, abuse);
                         connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                     }
                     Verdict::Unwelcome if leaving_until.is_none() => {
@@ -146,7 +146,7 @@ pub(super) async fn serve<S>(
             Err(error) => {
                 let (door, facts, _) = &*shared;
                 if is_abuse(&error) {
-                    note_abuse(door, facts);
+                    note_abuse(door, facts, Abuse::Resets);
                 } else {
                     tracing::debug!(source.ip = %facts.source, error.detail = %error, "an HTTP/2 connection broke");
                 }
@@ -181,13 +181,19 @@ pub(super) async fn serve<S>(
     }
 }
 
-fn note_abuse(door: &FrontDoor, facts: &ConnectionFacts) {
-    door.metrics.limit_reached(Limit::Http2MaxResets);
+fn note_abuse(door: &FrontDoor, facts: &ConnectionFacts, abuse: Abuse) {
+    match abuse {
+        Abuse::Resets => door.metrics.limit_reached(Limit::Http2MaxResets),
+        Abuse::Flood => door
+            .metrics
+            .connection_refused(metrics::Refused::Http2Abuse),
+    }
     tracing::warn!(source.ip = %facts.source, "an HTTP/2 connection is closed for abuse");
 }
 
 /// Whether it is h2 that had enough: streams that are reset as soon as they are opened
-/// never come to the ledger.
+/// never come to the ledger. Its bounds on CONTINUATION and small DATA end the same way,
+/// and which it was it doesn't say.
 fn is_abuse(error: &pingora_core::Error) -> bool {
     let cause = error.root_cause().downcast_ref::<h2::Error>();
     cause.is_some_and(|cause| {

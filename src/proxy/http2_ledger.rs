@@ -34,9 +34,18 @@ pub(super) enum Verdict {
     /// Its source is refused; it may read why.
     Unwelcome,
     /// It does nothing but harm.
-    Abusive,
+    Abusive(Abuse),
     /// It takes no new streams, and ends with those that it has.
     Outdated,
+}
+
+/// What a connection does too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Abuse {
+    /// It cancels more than `http2MaxResets` allows.
+    Resets,
+    /// It sends what can't be read, or moves nothing.
+    Flood,
 }
 
 /// The account of one connection.
@@ -128,11 +137,10 @@ impl Account {
 
     /// Abuse first: being refused as well is no excuse for it.
     fn verdict(&self, max_cancelled: u32) -> Option<Verdict> {
-        if self.cancelled > self.answered.saturating_add(max_cancelled)
-            || self.malformed > MAX_MALFORMED
-            || self.is_flooded
-        {
-            Some(Verdict::Abusive)
+        if self.cancelled > self.answered.saturating_add(max_cancelled) {
+            Some(Verdict::Abusive(Abuse::Resets))
+        } else if self.malformed > MAX_MALFORMED || self.is_flooded {
+            Some(Verdict::Abusive(Abuse::Flood))
         } else if self.is_refused {
             Some(Verdict::Unwelcome)
         } else if self.is_outdated {
@@ -161,18 +169,19 @@ mod tests {
     fn cancelling_far_more_than_is_taken_is_abuse() {
         use Event::{Answered, Cancelled, Flood, Malformed, SourceRefused};
         assert_eq!(after(&[(Cancelled, 200)]), None);
-        assert_eq!(after(&[(Cancelled, 201)]), Some(Verdict::Abusive));
-        assert_eq!(after(&[(Answered, 50), (Cancelled, 250)]), None);
-        assert_eq!(
-            after(&[(Answered, 50), (Cancelled, 251)]),
-            Some(Verdict::Abusive)
+        let (resets, flood) = (
+            Some(Verdict::Abusive(Abuse::Resets)),
+            Some(Verdict::Abusive(Abuse::Flood)),
         );
+        assert_eq!(after(&[(Cancelled, 201)]), resets);
+        assert_eq!(after(&[(Answered, 50), (Cancelled, 250)]), None);
+        assert_eq!(after(&[(Answered, 50), (Cancelled, 251)]), resets);
         assert_eq!(after(&[(Malformed, 32)]), None);
-        assert_eq!(after(&[(Malformed, 33)]), Some(Verdict::Abusive));
-        assert_eq!(after(&[(Flood, 1)]), Some(Verdict::Abusive));
+        assert_eq!(after(&[(Malformed, 33)]), flood);
+        assert_eq!(after(&[(Flood, 1)]), flood);
         assert_eq!(after(&[(SourceRefused, 1)]), Some(Verdict::Unwelcome));
         let refused_and_abusive = [(SourceRefused, 1), (Cancelled, 201)];
-        assert_eq!(after(&refused_and_abusive), Some(Verdict::Abusive));
+        assert_eq!(after(&refused_and_abusive), resets);
     }
 
     #[test]

@@ -169,7 +169,7 @@ impl Metrics {
         self.refusals.limit(limit).inc();
     }
 
-    /// Counts a connection that ended before its first request.
+    /// Counts a connection that was refused or ended, but for no limit.
     pub fn connection_refused(&self, refused: Refused) {
         self.refusals.connection(refused).inc();
     }

@@ -35,7 +35,7 @@ pub enum Limit {
     MaxRequestsInFlight,
     /// An HTTP/2 connection had as many streams already.
     Http2MaxStreams,
-    /// An HTTP/2 connection cancelled or spoilt as many streams already.
+    /// An HTTP/2 connection cancelled as many streams already.
     Http2MaxResets,
     /// A user sent requests faster.
     RequestsPerSecondPerUser,
@@ -89,22 +89,26 @@ impl Limit {
     }
 }
 
-/// Why a connection never came to a request, beside the limits.
+/// Why a connection was refused or ended, beside the limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// The TLS handshake failed.
     TlsHandshake,
     /// A load balancer's PROXY header was absent or unusable, or somebody else sent one.
     ProxyHeader,
+    /// An HTTP/2 connection brought floods of frames that move nothing, or of requests
+    /// that can't be read.
+    Http2Abuse,
 }
 
 impl Refused {
-    const ALL: [Self; 2] = [Self::TlsHandshake, Self::ProxyHeader];
+    const ALL: [Self; 3] = [Self::TlsHandshake, Self::ProxyHeader, Self::Http2Abuse];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::TlsHandshake => "tls_handshake",
             Self::ProxyHeader => "proxy_header",
+            Self::Http2Abuse => "http2_abuse",
         }
     }
 }
@@ -130,7 +134,7 @@ impl Refusals {
         );
         let connections = family(
             "portcullis_connections_refused_total",
-            "Connections that ended before their first request, by what was wrong with them.",
+            "Connections that were refused or ended, by what was wrong with them.",
             "reason",
         );
         Self {

@@ -1,9 +1,10 @@
 //! How a connection ends that has nothing more to do (RFC 9113 section 6.8).
 
 use super::*;
-use crate::frames::{END_HEADERS, block};
+use crate::frames::{END_HEADERS, block, reset};
 
 const NO_ERROR: u32 = 0;
+const ENHANCE_YOUR_CALM: u32 = 11;
 
 async fn start(limits: &str) -> (Recorder, Sidecar) {
     let upstream = Recorder::spawn().await;
@@ -47,4 +48,30 @@ async fn one_that_was_idle_for_too_long_is_told_to_leave() {
     assert!(client.until(|seen| seen.is_answered(1)).await);
     let goodbye = Due::ConnectionError(&[NO_ERROR]);
     assert!(client.until(|seen| goodbye.is_met(seen)).await);
+}
+
+/// What has been counted of each abuse.
+async fn counted(sidecar: &Sidecar) -> [Option<f64>; 2] {
+    let resets = "portcullis_limit_reached_total{limit=\"http2MaxResets\"}";
+    let others = "portcullis_connections_refused_total{reason=\"http2_abuse\"}";
+    [sidecar.metric(resets).await, sidecar.metric(others).await]
+}
+
+#[tokio::test]
+async fn a_flood_is_told_apart_from_resets() {
+    let (_upstream, sidecar) = start("").await;
+    let calm = Due::ConnectionError(&[ENHANCE_YOUR_CALM]);
+    // SETTINGS and its acknowledgement went before.
+    let mut client = Client::greeted(&sidecar, &[]).await;
+    client.send(&frame(PING, 0, 0, PROBE).repeat(999)).await;
+    assert!(client.until(|seen| calm.is_met(seen)).await);
+    // Counted before GOAWAY goes out.
+    assert_eq!(counted(&sidecar).await, [Some(0.0), Some(1.0)]);
+
+    let mut client = Client::greeted(&sidecar, &[]).await;
+    let pairs = (0..60).map(|at| [get(2 * at + 1), reset(2 * at + 1, CANCEL)].concat());
+    client.send(&pairs.collect::<Vec<_>>().concat()).await;
+    assert!(client.until(|seen| seen.is_closed).await);
+    sidecar.reached("http2MaxResets", 1).await;
+    assert_eq!(counted(&sidecar).await, [Some(1.0), Some(1.0)]);
 }
