@@ -72,6 +72,9 @@ pub(super) enum Fault {
     Source,
     /// The connection is from before the terms of now: it ends with what it has begun.
     Outdated,
+    /// The request is nothing that is served: too large, or of a method that is not
+    /// for us. Over HTTP/1 nobody knows where the next one begins.
+    Unserved,
     /// The request could not be read with certainty.
     Syntax,
 }
@@ -168,7 +171,10 @@ impl FrontDoor {
                 hsts: hsts(snapshot, facts.scheme),
             },
             kind: RequestKind::Other,
-            fault: Fault::Syntax,
+            fault: match problem {
+                Problem::BadRequest => Fault::Syntax,
+                _ => Fault::Unserved,
+            },
             record: Record::new(snapshot, facts, outcome, request_id, None, None),
         })
     }

@@ -92,7 +92,9 @@ pub(super) async fn serve<S>(
                 };
                 let persistence = match refused.fault {
                     Fault::Request => line.persistence,
-                    Fault::Source | Fault::Outdated | Fault::Syntax => Persistence::Close,
+                    Fault::Source | Fault::Outdated | Fault::Unserved | Fault::Syntax => {
+                        Persistence::Close
+                    }
                 };
                 let line = Line {
                     persistence,

@@ -4,7 +4,7 @@
 use super::admission::{Admission, Fault, Refused, RequestView};
 use super::forward::{Ground, Next, Served};
 use super::grant::Changes;
-use super::http2_ledger::{Abuse, Event, Ledger, Verdict};
+use super::http2_ledger::{Abuse, Event, Ledger, Terms, Verdict};
 use super::http2_stream::Http2Stream;
 use super::http2_transport::Http2Transport;
 use super::request_body::RequestBody;
@@ -72,7 +72,10 @@ pub(super) async fn serve<S>(
     S: Send + Sync + 'static,
 {
     let snapshot = door.snapshot();
-    let ledger = Arc::new(Ledger::new(snapshot.limits.http2_max_resets));
+    let ledger = Arc::new(Ledger::new(Terms {
+        max_cancelled: snapshot.limits.http2_max_resets,
+        is_trusted: snapshot.policy.trusts(facts.source),
+    }));
     let transport = Box::new(Http2Transport::new(transport, ledger.clone()));
     let greeting = handshake(transport, Some(options(&snapshot)));
     let limits = &snapshot.limits;
@@ -249,6 +252,7 @@ async fn serve_stream(
                 Fault::Request => {}
                 Fault::Source => ledger.note(Event::SourceRefused),
                 Fault::Outdated => ledger.note(Event::Outdated),
+                Fault::Unserved => ledger.note(Event::Unserved),
                 Fault::Syntax => ledger.note(Event::Malformed),
             }
         }

@@ -18,8 +18,11 @@ pub(super) enum Event {
     Answered,
     /// The client left before that.
     Cancelled,
-    /// The request could not be read with certainty.
+    /// The request has two readings or none: a proxy that is worth its trust sends none
+    /// of these.
     Malformed,
+    /// The request has one reading, and is nothing that is served: too large, say.
+    Unserved,
     /// Frames that move nothing came in floods; no stream's doing.
     Flood,
     /// The policy refuses the source.
@@ -48,11 +51,20 @@ pub(super) enum Abuse {
     Flood,
 }
 
+/// What a connection is held to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    /// Streams that it may cancel in a window beyond those whose answer it gets.
+    pub(super) max_cancelled: u32,
+    /// Whether its source is trusted: it carries everybody, and nobody is to end it for
+    /// the others with requests that any browser could be made to send.
+    pub(super) is_trusted: bool,
+}
+
 /// The account of one connection.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    /// Streams that a client may cancel in a window beyond those whose answer it gets.
-    max_cancelled: u32,
+    terms: Terms,
     account: Mutex<Account>,
     changed: Notify,
 }
@@ -63,6 +75,7 @@ struct Account {
     answered: u32,
     cancelled: u32,
     malformed: u32,
+    unserved: u32,
     is_flooded: bool,
     is_refused: bool,
     is_outdated: bool,
@@ -75,6 +88,7 @@ impl Default for Account {
             answered: 0,
             cancelled: 0,
             malformed: 0,
+            unserved: 0,
             is_flooded: false,
             is_refused: false,
             is_outdated: false,
@@ -83,9 +97,9 @@ impl Default for Account {
 }
 
 impl Ledger {
-    pub(super) fn new(max_cancelled: u32) -> Self {
+    pub(super) fn new(terms: Terms) -> Self {
         Self {
-            max_cancelled,
+            terms,
             account: Mutex::default(),
             changed: Notify::new(),
         }
@@ -94,7 +108,7 @@ impl Ledger {
     pub(super) fn note(&self, event: Event) {
         let mut account = self.account();
         account.note(event, Instant::now());
-        if account.verdict(self.max_cancelled).is_some() {
+        if account.verdict(self.terms).is_some() {
             self.changed.notify_one();
         }
     }
@@ -103,7 +117,7 @@ impl Ledger {
     pub(super) async fn verdict(&self) -> Verdict {
         loop {
             self.changed.notified().await;
-            if let Some(verdict) = self.account().verdict(self.max_cancelled) {
+            if let Some(verdict) = self.account().verdict(self.terms) {
                 return verdict;
             }
         }
@@ -122,6 +136,7 @@ impl Account {
                 answered: 0,
                 cancelled: 0,
                 malformed: 0,
+                unserved: 0,
                 ..*self
             };
         }
@@ -129,6 +144,7 @@ impl Account {
             Event::Answered => self.answered = self.answered.saturating_add(1),
             Event::Cancelled => self.cancelled = self.cancelled.saturating_add(1),
             Event::Malformed => self.malformed = self.malformed.saturating_add(1),
+            Event::Unserved => self.unserved = self.unserved.saturating_add(1),
             Event::Flood => self.is_flooded = true,
             Event::SourceRefused => self.is_refused = true,
             Event::Outdated => self.is_outdated = true,
@@ -136,10 +152,15 @@ impl Account {
     }
 
     /// Abuse first: being refused as well is no excuse for it.
-    fn verdict(&self, max_cancelled: u32) -> Option<Verdict> {
-        if self.cancelled > self.answered.saturating_add(max_cancelled) {
+    fn verdict(&self, terms: Terms) -> Option<Verdict> {
+        let is_spoilt = if terms.is_trusted {
+            self.malformed > self.answered.saturating_add(MAX_MALFORMED)
+        } else {
+            self.malformed.saturating_add(self.unserved) > MAX_MALFORMED
+        };
+        if self.cancelled > self.answered.saturating_add(terms.max_cancelled) {
             Some(Verdict::Abusive(Abuse::Resets))
-        } else if self.malformed > MAX_MALFORMED || self.is_flooded {
+        } else if is_spoilt || self.is_flooded {
             Some(Verdict::Abusive(Abuse::Flood))
         } else if self.is_refused {
             Some(Verdict::Unwelcome)
@@ -155,33 +176,64 @@ impl Account {
 mod tests {
     use super::*;
 
-    fn after(events: &[(Event, u32)]) -> Option<Verdict> {
+    const STRANGER: Terms = Terms {
+        max_cancelled: 200,
+        is_trusted: false,
+    };
+    const TRUSTED: Terms = Terms {
+        is_trusted: true,
+        ..STRANGER
+    };
+    const RESETS: Option<Verdict> = Some(Verdict::Abusive(Abuse::Resets));
+    const FLOOD: Option<Verdict> = Some(Verdict::Abusive(Abuse::Flood));
+
+    fn after(terms: Terms, events: &[(Event, u32)]) -> Option<Verdict> {
         let (mut account, now) = (Account::default(), Instant::now());
         for &(event, count) in events {
             for _ in 0..count {
                 account.note(event, now);
             }
         }
-        account.verdict(200)
+        account.verdict(terms)
     }
 
     #[test]
     fn cancelling_far_more_than_is_taken_is_abuse() {
-        use Event::{Answered, Cancelled, Flood, Malformed, SourceRefused};
-        assert_eq!(after(&[(Cancelled, 200)]), None);
-        let (resets, flood) = (
-            Some(Verdict::Abusive(Abuse::Resets)),
-            Some(Verdict::Abusive(Abuse::Flood)),
-        );
-        assert_eq!(after(&[(Cancelled, 201)]), resets);
-        assert_eq!(after(&[(Answered, 50), (Cancelled, 250)]), None);
-        assert_eq!(after(&[(Answered, 50), (Cancelled, 251)]), resets);
-        assert_eq!(after(&[(Malformed, 32)]), None);
-        assert_eq!(after(&[(Malformed, 33)]), flood);
-        assert_eq!(after(&[(Flood, 1)]), flood);
-        assert_eq!(after(&[(SourceRefused, 1)]), Some(Verdict::Unwelcome));
-        let refused_and_abusive = [(SourceRefused, 1), (Cancelled, 201)];
-        assert_eq!(after(&refused_and_abusive), resets);
+        use Event::{Answered, Cancelled, Flood, SourceRefused};
+        for terms in [STRANGER, TRUSTED] {
+            assert_eq!(after(terms, &[(Cancelled, 200)]), None);
+            assert_eq!(after(terms, &[(Cancelled, 201)]), RESETS);
+            assert_eq!(after(terms, &[(Answered, 50), (Cancelled, 250)]), None);
+            assert_eq!(after(terms, &[(Answered, 50), (Cancelled, 251)]), RESETS);
+            assert_eq!(after(terms, &[(Flood, 1)]), FLOOD);
+            let refused = after(terms, &[(SourceRefused, 1)]);
+            assert_eq!(refused, Some(Verdict::Unwelcome));
+            assert_eq!(
+                after(terms, &[(SourceRefused, 1), (Cancelled, 201)]),
+                RESETS
+            );
+        }
+    }
+
+    #[test]
+    fn what_can_t_be_read_is_borne_from_a_trusted_source_as_far_as_it_is_answered() {
+        use Event::{Answered, Malformed};
+        for terms in [STRANGER, TRUSTED] {
+            assert_eq!(after(terms, &[(Malformed, 32)]), None);
+            assert_eq!(after(terms, &[(Malformed, 33)]), FLOOD);
+        }
+        let much = [(Answered, 50), (Malformed, 82)];
+        assert_eq!(after(TRUSTED, &much), None);
+        assert_eq!(after(STRANGER, &much), FLOOD);
+        assert_eq!(after(TRUSTED, &[(Answered, 50), (Malformed, 83)]), FLOOD);
+    }
+
+    #[test]
+    fn what_is_not_served_is_no_fault_of_a_trusted_connection() {
+        use Event::{Malformed, Unserved};
+        assert_eq!(after(TRUSTED, &[(Unserved, 10_000), (Malformed, 32)]), None);
+        assert_eq!(after(STRANGER, &[(Unserved, 32)]), None);
+        assert_eq!(after(STRANGER, &[(Unserved, 16), (Malformed, 17)]), FLOOD);
     }
 
     #[test]
@@ -193,6 +245,6 @@ mod tests {
         account.note(Event::SourceRefused, start);
         let later = start + WINDOW + Duration::from_secs(1);
         account.note(Event::Cancelled, later);
-        assert_eq!(account.verdict(200), Some(Verdict::Unwelcome));
+        assert_eq!(account.verdict(STRANGER), Some(Verdict::Unwelcome));
     }
 }

@@ -33,6 +33,7 @@ mod revoked_streams;
 mod rotation;
 mod secrecy;
 mod secrets;
+mod shared_connection;
 mod sidecar;
 mod streaming;
 mod tls;
