@@ -27,6 +27,9 @@ const SERVICE_RESTART: u16 = 1012;
 const POLICY_CHANGED: u16 = 4001;
 /// How long a client that was told to close may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// The same for a client that may no longer be here. Its session ends within a second of
+/// the reload, and a part of that is gone by now; the rest of a frame still reaches it.
+const REVOKED_GOODBYE: Duration = Duration::from_millis(500);
 
 /// One end of a tunnel, and what it has sent already.
 pub(super) struct Side {
@@ -72,6 +75,14 @@ impl Closed {
             Self::Drain => SERVICE_RESTART,
             Self::Idle | Self::Lifetime => GOING_AWAY,
             Self::Revoked => POLICY_CHANGED,
+        }
+    }
+
+    /// How long the tunnel may still take.
+    fn goodbye(self) -> Duration {
+        match self {
+            Self::Drain | Self::Idle | Self::Lifetime => GOODBYE,
+            Self::Revoked => REVOKED_GOODBYE,
         }
     }
 
@@ -140,7 +151,9 @@ impl Tunnel {
             if reason == Closed::Revoked {
                 self.to_upstream.cut_off();
             }
-            timer.as_mut().reset(tokio::time::Instant::now() + GOODBYE);
+            timer
+                .as_mut()
+                .reset(tokio::time::Instant::now() + reason.goodbye());
         }
         Relayed {
             to_upstream: self.to_upstream.bytes(),

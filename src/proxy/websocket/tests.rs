@@ -105,8 +105,11 @@ async fn a_client_that_does_not_say_goodbye_is_not_waited_for() {
         drain,
         _control,
     } = Fixture::new();
+    let began = Instant::now();
     let relayed = tunnel.run(drain, std::future::ready(()), UNBOUNDED).await;
     assert_eq!(relayed.closed_for, Some(Closed::Revoked));
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
 #[tokio::test]
