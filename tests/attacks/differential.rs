@@ -3,21 +3,21 @@
 
 mod generate;
 
+use crate::client::tls_stream;
+use crate::corpus::Protocol;
 use crate::front_end::{FrontEnd, Portcullis};
-use crate::sidecar::PATIENCE;
+use crate::sidecar::{PATIENCE, until};
 use crate::upstream::{Arrived, Upstream};
 use crate::verdict::fold;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// `PROPTEST_CASES` asks for more.
-const CASES: u32 = 300;
 const USERS: [&str; 2] = ["nick@example.com", "ada@example.com"];
 
 /// After so long a silence a client that has said all hangs up.
@@ -40,6 +40,7 @@ struct Played {
 }
 
 struct World {
+    protocol: Protocol,
     upstream: Upstream,
     portcullis: Portcullis,
     /// Lines of the log that were looked at before.
@@ -51,17 +52,35 @@ impl World {
     /// Sends `bytes`: what the log and the upstream know of it.
     async fn play(&mut self, bytes: &[u8]) -> Played {
         let mark = self.portcullis.mark("plain").unwrap();
-        let hung_up = send(mark.plain.unwrap(), bytes).await;
+        let hung_up = match mark.tls.clone().filter(|_| self.protocol == Protocol::Tls) {
+            Some((address, config)) => send(tls_stream(address, config).await, bytes).await,
+            None => send(TcpStream::connect(mark.plain.unwrap()).await, bytes).await,
+        };
         // Lines are written in their order: with this one all of them are there.
         self.count += 1;
         let last = format!("/last-{}", self.count);
-        mark.ask(&last).await.unwrap();
-        let sidecar = self.portcullis.plain("plain");
-        sidecar.logged(|line| line["path"] == last.as_str()).await;
-        let log = sidecar.log();
-        let decisions = log[self.seen..]
+        mark.ask(&last, self.protocol).await.unwrap();
+        let sidecar = match self.protocol {
+            Protocol::H1 => self.portcullis.plain("plain"),
+            Protocol::Tls | Protocol::H2 => self.portcullis.tls("plain"),
+        };
+        let seen = &mut self.seen;
+        let mut lines: Vec<serde_json::Value> = Vec::new();
+        until(|| {
+            let new = sidecar.log_after(*seen);
+            *seen += new.len();
+            lines.extend(
+                new.iter()
+                    .filter_map(|line| serde_json::from_str(line).ok()),
+            );
+            lines
+                .iter()
+                .any(|line| line["path"] == last.as_str())
+                .then_some(())
+        })
+        .await;
+        let decisions = lines
             .iter()
-            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
             .filter(|line| line["decision"].is_string() && line["path"] != last.as_str())
             .map(|line| {
                 let text = |key: &str| line[key].as_str().map(str::to_owned);
@@ -72,7 +91,6 @@ impl World {
                 (text("request.id").unwrap(), decision)
             })
             .collect();
-        self.seen = log.len();
         let mut arrivals = self.upstream.take();
         assert!(arrivals.without(&last));
         Played {
@@ -84,10 +102,14 @@ impl World {
 }
 
 /// Sends `bytes` and waits for the end; `true`: it had to hang up.
-async fn send(address: SocketAddr, bytes: &[u8]) -> bool {
-    let mut stream = TcpStream::connect(address).await.unwrap();
+async fn send<S>(connected: std::io::Result<S>, bytes: &[u8]) -> bool
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut stream = connected.unwrap();
     // Refused, it may be closed while it is written to.
     let _ = stream.write_all(bytes).await;
+    let _ = stream.flush().await;
     let mut hung_up = false;
     let mut buffer = [0; 4096];
     loop {
@@ -106,6 +128,16 @@ async fn send(address: SocketAddr, bytes: &[u8]) -> bool {
 
 #[test]
 fn the_upstream_sees_what_was_permitted_and_nothing_else() {
+    holds(Protocol::H1, 300);
+}
+
+#[test]
+fn over_tls_it_sees_no_more() {
+    holds(Protocol::Tls, 200);
+}
+
+/// Plays so many connections, or as many as `PROPTEST_CASES` asks for if that is more.
+fn holds(protocol: Protocol, cases: u32) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -113,6 +145,7 @@ fn the_upstream_sees_what_was_permitted_and_nothing_else() {
         .unwrap();
     let upstream = runtime.block_on(Upstream::spawn()).unwrap();
     let mut world = World {
+        protocol,
         portcullis: Portcullis::new(&upstream),
         upstream,
         seen: 0,
@@ -121,8 +154,10 @@ fn the_upstream_sees_what_was_permitted_and_nothing_else() {
     let _entered = runtime.enter();
     let world = std::cell::RefCell::new(&mut world);
     let (permitted, refused) = (Cell::new(0), Cell::new(0));
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    let asked = asked.and_then(|text| text.parse().ok());
     let mut runner = TestRunner::new(Config {
-        cases: Config::default().cases.max(CASES),
+        cases: cases.max(asked.unwrap_or_default()),
         failure_persistence: None,
         ..Config::default()
     });
@@ -140,8 +175,9 @@ fn the_upstream_sees_what_was_permitted_and_nothing_else() {
         })
         .unwrap_or_else(|error| panic!("{error}"));
     let (permitted, refused) = (permitted.get(), refused.get());
+    let enough = cases as usize / 3;
     assert!(
-        permitted > 100 && refused > 100,
+        permitted > enough && refused > enough,
         "too tame or too wild: {permitted} permitted, {refused} refused"
     );
 }

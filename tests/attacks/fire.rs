@@ -4,7 +4,7 @@ mod http1;
 mod http2;
 
 use crate::corpus::{Allowed, CorpusError, Ending, Pieces, Protocol, Row};
-use crate::frames;
+use crate::frames::{self, Pair};
 use crate::placeholder::Cast;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -91,11 +91,7 @@ impl Mark {
             return Ok(http2::fire(stream, &bytes, due, self.patience).await);
         }
         let pieces = http1_pieces(row, &self.cast)?;
-        let connected: Result<Box<dyn Duplex>, FireError> = match protocol {
-            Protocol::H1 => self.plain(&start).await,
-            Protocol::Tls | Protocol::H2 => self.tls(&start, b"http/1.1").await,
-        };
-        let stream = match connected {
+        let stream = match self.http1(&start, protocol).await {
             // Turned away before TLS: nothing was asked, and nothing answered.
             Err(FireError::Connect(_)) if allows_no_connection(row) => {
                 return Ok(Sight {
@@ -113,21 +109,33 @@ impl Mark {
     }
 
     /// An ordinary request on a connection of its own.
-    pub(crate) async fn ask(&self, path: &str) -> Result<Sight, FireError> {
-        let piece = self.cast.request(path).into_bytes();
+    pub(crate) async fn ask(&self, path: &str, protocol: Protocol) -> Result<Sight, FireError> {
         let start = Start {
             from: None,
             preamble: self.cast.expand(&self.preamble)?,
         };
-        let stream = match self.plain {
-            Some(_) => self.plain(&start).await?,
-            None => self.tls(&start, b"http/1.1").await?,
-        };
+        if protocol == Protocol::H2 {
+            let mut pairs = frames::request_line("GET", path, &self.cast);
+            pairs.extend(identity(&self.cast));
+            let bytes = [http2_opening(), http2_request(&pairs)].concat();
+            let stream = self.tls(&start, b"h2").await?;
+            return Ok(http2::fire(stream, &bytes, 1, self.patience).await);
+        }
+        let piece = self.cast.request(path).into_bytes();
+        let stream = self.http1(&start, protocol).await?;
         let wanted = Wanted {
             answers: 1,
             close: false,
         };
         Ok(http1::fire(stream, &[piece], wanted, self.patience).await)
+    }
+
+    /// A connection for HTTP/1.1, over TLS where `protocol` says so.
+    async fn http1(&self, start: &Start, protocol: Protocol) -> Result<Box<dyn Duplex>, FireError> {
+        match protocol {
+            Protocol::H1 => self.plain(start).await,
+            Protocol::Tls | Protocol::H2 => self.tls(start, b"http/1.1").await,
+        }
     }
 
     async fn plain(&self, start: &Start) -> Result<Box<dyn Duplex>, FireError> {
@@ -189,9 +197,7 @@ fn http1_pieces(row: &Row, cast: &Cast) -> Result<Vec<Vec<u8>>, CorpusError> {
 }
 
 fn http2_bytes(row: &Row, cast: &Cast) -> Result<Vec<u8>, CorpusError> {
-    // No dynamic table on the way back: an answer's status can be read by itself.
-    let mut bytes = frames::PREFACE.to_vec();
-    bytes.extend(frames::settings(&[(1, 0)]));
+    let mut bytes = http2_opening();
     if let Some(list) = &row.h2 {
         for frame in list {
             bytes.extend(frame.encode(cast)?);
@@ -201,21 +207,29 @@ fn http2_bytes(row: &Row, cast: &Cast) -> Result<Vec<u8>, CorpusError> {
     let target = String::from_utf8_lossy(&cast.expand(&row.target)?).into_owned();
     let mut pairs = frames::request_line(&row.method, &target, cast);
     if !row.anonymous {
-        pairs.extend(
-            cast.identity()
-                .map(|(name, value)| (name.into(), value.into())),
-        );
+        pairs.extend(identity(cast));
     }
     for field in &row.fields {
         let (name, value) = frames::pair(&cast.expand(field)?);
         pairs.push((name.to_ascii_lowercase(), value));
     }
-    let flags = frames::END_STREAM | 4;
-    bytes.extend(frames::frame(
-        frames::HEADERS,
-        flags,
-        1,
-        &frames::block(&pairs),
-    ));
+    bytes.extend(http2_request(&pairs));
     Ok(bytes)
+}
+
+/// Preface and settings.
+fn http2_opening() -> Vec<u8> {
+    // No dynamic table on the way back: an answer's status can be read by itself.
+    [frames::PREFACE, &frames::settings(&[(1, 0)])].concat()
+}
+
+/// A request without a body, in one frame.
+fn http2_request(pairs: &[Pair]) -> Vec<u8> {
+    let flags = frames::END_STREAM | frames::END_HEADERS;
+    frames::frame(frames::HEADERS, flags, 1, &frames::block(pairs))
+}
+
+fn identity(cast: &Cast) -> impl Iterator<Item = Pair> {
+    let pairs = cast.identity().into_iter();
+    pairs.map(|(name, value)| (name.into(), value.into()))
 }

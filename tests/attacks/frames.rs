@@ -46,7 +46,7 @@ const CONTINUATION: u8 = 9;
 
 /// Of DATA and HEADERS; ACK of SETTINGS and PING.
 pub(crate) const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(crate) const END_HEADERS: u8 = 4;
 const PADDED: u8 = 8;
 const PRIORITY: u8 = 32;
 
@@ -104,7 +104,8 @@ impl Frame {
     }
 }
 
-type Pair = (Vec<u8>, Vec<u8>);
+/// Name and value.
+pub(crate) type Pair = (Vec<u8>, Vec<u8>);
 
 /// The pseudo fields of an ordinary request.
 pub(crate) fn request_line(method: &str, target: &str, cast: &Cast) -> Vec<Pair> {

@@ -11,6 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
+/// How long anybody may take for what must come. Some let a client be silent for
+/// longer: they answer it with nothing, which is as safe.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
+
 /// Who plays in the corpus.
 pub(crate) fn cast() -> Cast {
     Cast {
@@ -65,7 +69,8 @@ impl Portcullis {
         &found.unwrap().1
     }
 
-    fn tls(&mut self, config: &str) -> &Sidecar {
+    /// The one that serves it over TLS.
+    pub(crate) fn tls(&mut self, config: &str) -> &Sidecar {
         if !self.tls.iter().any(|(name, _)| name == config) {
             let sidecar = setup(config)
                 .tls()
@@ -86,7 +91,7 @@ impl FrontEnd for Portcullis {
             tls: Some((tls.address, client_config(&tls.certificate(), b"http/1.1"))),
             cast: cast(),
             preamble: preamble(config),
-            patience: Duration::from_secs(8),
+            patience: PATIENCE,
         })
     }
 }
@@ -145,5 +150,18 @@ impl FrontEnd for Careless {
             // It closes nothing, and is not waited for.
             patience: Duration::from_secs(1),
         })
+    }
+}
+
+/// Portcullis where TLS can't be had: shows that it isn't taken for a refusal.
+pub(crate) struct WithoutTls(pub(crate) Portcullis);
+
+impl FrontEnd for WithoutTls {
+    fn mark(&mut self, config: &str) -> Option<Mark> {
+        let mut mark = self.0.mark(config)?;
+        if let (Some((tls, _)), Some(plain)) = (&mut mark.tls, mark.plain) {
+            *tls = plain;
+        }
+        Some(mark)
     }
 }

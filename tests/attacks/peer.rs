@@ -4,7 +4,7 @@
 use crate::client::client_config;
 use crate::corpus::Row;
 use crate::fire::Mark;
-use crate::front_end::{FrontEnd, cast, preamble};
+use crate::front_end::{FrontEnd, PATIENCE, cast, preamble};
 use crate::sidecar::write_certificate;
 use crate::upstream::Upstream;
 use std::collections::{BTreeSet, HashMap};
@@ -184,8 +184,7 @@ impl FrontEnd for Peer {
             tls: Some((address("tls")?, client_config(&certificate, b"http/1.1"))),
             cast: cast(),
             preamble: preamble(config),
-            // Their timeouts are long: who says nothing for so long serves nothing.
-            patience: Duration::from_secs(2),
+            patience: PATIENCE,
         })
     }
 }

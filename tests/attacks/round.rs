@@ -57,10 +57,10 @@ async fn one(
         },
         Err(error) => return Some(vec![error.to_string()]),
     };
-    // Whatever was to reach the upstream has reached it once a later request has:
-    // and an attack that takes the door with it is none that was held off.
+    // Whatever was to reach the upstream has reached it once a later request has: and
+    // who serves nobody over this protocol, before or since, has held off nothing.
     upstream.unscript();
-    let after = mark.ask("/afterwards").await;
+    let after = mark.ask("/afterwards", protocol).await;
     let mut arrivals = upstream.take();
     let mut found = Vec::new();
     match (arrivals.without("/afterwards"), after) {

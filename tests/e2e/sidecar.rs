@@ -349,7 +349,12 @@ impl Sidecar {
 
     /// What it has logged so far.
     pub(crate) fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap().clone()
+        self.log_after(0)
+    }
+
+    /// The same but for the first `count` lines.
+    pub(crate) fn log_after(&self, count: usize) -> Vec<String> {
+        self.log.lock().unwrap()[count..].to_vec()
     }
 
     /// The first log line for which `is_it` holds, waited for.
