@@ -20,7 +20,7 @@ test: ## Run all tests
 	@.ci/test $(ARGS)
 
 attacks: ## The attack corpus against Portcullis, nginx, Caddy and HAProxy: the README's table
-	@.ci/setup build attacks
+	@.ci/setup build test attacks
 	cargo test --locked --test attacks -- --ignored --nocapture the_table_is_written
 
 test-openclaw: ## Run the real OpenClaw gateway behind Portcullis (about 5 min)

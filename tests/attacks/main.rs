@@ -28,8 +28,10 @@ mod upstream;
 mod verdict;
 
 use corpus::{Protocol, Row};
-use front_end::{Careless, FrontEnd, Portcullis, corpus_folder};
+use front_end::{Careless, FrontEnd, Portcullis, WithoutTls, corpus_folder};
+use futures_util::future::join_all;
 use round::Outcome;
+use shown_by::Ran;
 use table::Column;
 use upstream::Upstream;
 use verdict::{Standard, line};
@@ -146,6 +148,10 @@ fn every_test_that_a_row_names_is_there() {
         .collect();
     assert!(missing.is_empty(), "no such tests: {missing:#?}");
     assert!(!shown_by::exists("e2e::tls::nobody_wrote_this_one"));
+    assert!(
+        !shown_by::exists("attacks::the_table_is_written"),
+        "ignored"
+    );
 }
 
 #[test]
@@ -157,6 +163,19 @@ fn every_row_has_its_line_in_the_table() {
     }
 }
 
+#[test]
+fn the_table_counts_no_test_that_did_not_run() {
+    let classes = table::classes();
+    let column = Column {
+        name: String::new(),
+        outcomes: Vec::new(),
+    };
+    let cell = |ran: &[Ran]| table::cell(&column, &classes[0], ran);
+    assert_eq!(cell(&[Ran::Passed, Ran::Skipped]), "1 test, 1 not run here");
+    assert_eq!(cell(&[Ran::Skipped]), "1 not run here");
+    assert_eq!(cell(&[]), "–");
+}
+
 /// Runs the corpus against Portcullis and the others: `make attacks`.
 #[tokio::test]
 #[allow(clippy::print_stdout)]
@@ -165,6 +184,7 @@ async fn the_table_is_written() {
     const ALL: [Protocol; 3] = [Protocol::H1, Protocol::Tls, Protocol::H2];
     let corpus = corpus();
     let rows: Vec<&Row> = corpus.iter().map(|(_, row)| row).collect();
+    let ran = shown_by::run(corpus.iter().flat_map(|(_, row)| &row.shown_by));
     let upstream = Upstream::spawn().await.unwrap();
     let mut portcullis = Portcullis::new(&upstream);
     let outcomes = round::fire(
@@ -178,14 +198,16 @@ async fn the_table_is_written() {
         name: "Portcullis".to_owned(),
         outcomes: outcomes.await,
     }];
-    for kind in &peer::KINDS {
+    // Together: they are waited for where they answer nothing.
+    let peers = peer::KINDS.iter().map(async |kind| {
+        let upstream = Upstream::spawn().await.unwrap();
         let mut peer = kind.spawn(&upstream, &rows);
-        let outcomes = round::fire(&mut peer, &upstream, Standard::Safe, rows.clone(), &ALL).await;
-        columns.push(Column {
+        Column {
             name: format!("{} {}", kind.name, kind.version()),
-            outcomes,
-        });
-    }
+            outcomes: round::fire(&mut peer, &upstream, Standard::Safe, rows.clone(), &ALL).await,
+        }
+    });
+    columns.extend(join_all(peers).await);
     for column in &columns {
         println!(
             "{}\n{}\n",
@@ -193,7 +215,7 @@ async fn the_table_is_written() {
             failures(&column.outcomes).join("\n")
         );
     }
-    let table = table::render(&columns, &corpus);
+    let table = table::render(&columns, &corpus, &ran);
     println!("{table}");
     table::write(&table);
 }
@@ -222,5 +244,25 @@ async fn a_careless_relay_is_found_out() {
             let failed = failures(&outcomes).join("\n");
             assert!(failed.contains(due), "{id}, {standard:?}: {failed}");
         }
+    }
+}
+
+/// Nor does it take for a refusal that nobody is served at all.
+#[tokio::test]
+async fn a_front_end_without_tls_is_found_out() {
+    let corpus = corpus();
+    let upstream = Upstream::spawn().await.unwrap();
+    let mut deaf = WithoutTls(Portcullis::new(&upstream));
+    let row = corpus.iter().find(|(_, row)| row.id == "a01-underscores");
+    let (_, row) = row.unwrap();
+    let protocols = [Protocol::H1, Protocol::Tls, Protocol::H2];
+    let outcomes = round::fire(&mut deaf, &upstream, Standard::Safe, [row], &protocols).await;
+    let [plain, tls, http2] = &outcomes[..] else {
+        panic!("{} outcomes", outcomes.len());
+    };
+    assert_eq!(plain.deviations.as_deref(), Some(&[][..]));
+    for outcome in [tls, http2] {
+        let found = outcome.deviations.as_ref().unwrap().join("\n");
+        assert!(found.contains("an ordinary request afterwards"), "{found}");
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::corpus::Row;
 use crate::round::Outcome;
+use crate::shown_by::Ran;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -40,8 +41,12 @@ fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// The table and what fails, in Markdown.
-pub(crate) fn render(columns: &[Column], corpus: &[(String, Row)]) -> String {
+/// The table and what fails, in Markdown; `ran` has what came of the tests that rows name.
+pub(crate) fn render(
+    columns: &[Column],
+    corpus: &[(String, Row)],
+    ran: &BTreeMap<String, Ran>,
+) -> String {
     let mut text = String::from("| | attack |");
     for column in columns {
         let _ = write!(text, " {} |", column.name);
@@ -52,13 +57,14 @@ pub(crate) fn render(columns: &[Column], corpus: &[(String, Row)]) -> String {
     for class in classes() {
         let numbers: Vec<String> = class.rows.iter().map(u16::to_string).collect();
         let _ = write!(text, "| {} | {} |", numbers.join(", "), class.title);
-        let shown = corpus
+        let shown: Vec<Ran> = corpus
             .iter()
             .filter(|(_, row)| class.rows.contains(&row.row))
-            .map(|(_, row)| row.shown_by.len())
-            .sum();
+            .flat_map(|(_, row)| row.shown_by.iter().map(|name| ran[name]))
+            .collect();
         for (at, column) in columns.iter().enumerate() {
-            let _ = write!(text, " {} |", cell(column, &class, at == 0, shown));
+            let shown = if at == 0 { &shown[..] } else { &[] };
+            let _ = write!(text, " {} |", cell(column, &class, shown));
         }
         text.push('\n');
     }
@@ -98,7 +104,7 @@ fn wrap(paragraph: &str, text: &mut String) {
     text.push('\n');
 }
 
-fn cell(column: &Column, class: &Class, is_ours: bool, shown: usize) -> String {
+pub(crate) fn cell(column: &Column, class: &Class, shown: &[Ran]) -> String {
     let asked: Vec<_> = column
         .outcomes
         .iter()
@@ -106,17 +112,24 @@ fn cell(column: &Column, class: &Class, is_ours: bool, shown: usize) -> String {
         .filter_map(|outcome| outcome.deviations.as_ref())
         .collect();
     let passed = asked.iter().filter(|found| found.is_empty()).count();
-    let tests = match (is_ours, shown) {
-        (true, 1) => "1 test".to_owned(),
-        (true, 2..) => format!("{shown} tests"),
-        _ => String::new(),
-    };
-    match (asked.len(), tests.as_str()) {
-        (0, "") => "–".to_owned(),
-        (0, tests) => tests.to_owned(),
-        (count, "") => format!("{passed}/{count}"),
-        (count, tests) => format!("{passed}/{count}, {tests}"),
+    let count = |ran| shown.iter().filter(|other| **other == ran).count();
+    let mut parts = Vec::new();
+    if !asked.is_empty() {
+        parts.push(format!("{passed}/{}", asked.len()));
     }
+    match count(Ran::Passed) {
+        0 => {}
+        1 => parts.push("1 test".to_owned()),
+        tests => parts.push(format!("{tests} tests")),
+    }
+    match count(Ran::Skipped) {
+        0 => {}
+        tests => parts.push(format!("{tests} not run here")),
+    }
+    if parts.is_empty() {
+        parts.push("–".to_owned());
+    }
+    parts.join(", ")
 }
 
 /// The titles of what a front end fails, by number.
