@@ -17,6 +17,7 @@ mod forward;
 mod grant;
 mod http1_connection;
 mod http2;
+mod http2_leaving;
 mod http2_ledger;
 mod http2_meter;
 mod http2_stream;

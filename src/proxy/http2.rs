@@ -4,6 +4,7 @@
 use super::admission::{Admission, Fault, Refused, RequestView};
 use super::forward::{Ground, Next, Served};
 use super::grant::Changes;
+use super::http2_leaving::Leaving;
 use super::http2_ledger::{Abuse, Event, Ledger, Terms, Verdict};
 use super::http2_stream::Http2Stream;
 use super::http2_transport::Http2Transport;
@@ -33,9 +34,8 @@ use tokio::sync::Semaphore;
 /// Requests that may run for each stream that may be open: h2 counts a stream as closed
 /// as soon as the client has reset it, a moment before its request ends here.
 const TASKS_PER_STREAM: u32 = 2;
-/// How long a connection that has been told to leave may go on: to read why, to end
-/// what a public route permitted, and to answer for what was on its way.
-const LEAVING: Duration = Duration::from_secs(10);
+/// How long a connection that has been told to leave may be idle: something may be on
+/// its way.
 const LEAVING_SILENCE: Duration = Duration::from_millis(500);
 /// Per stream; more would let a hundred streams hold a lot of memory.
 const STREAM_WINDOW: u32 = 128 * 1024;
@@ -94,12 +94,12 @@ pub(super) async fn serve<S>(
     let changes = door.announcer.changes();
     let mut is_draining = false;
     let mut has_begun = false;
-    let mut leaving_until = None;
+    let mut leaving = Leaving::No;
     loop {
-        let patience = match leaving_until {
-            Some(_) => LEAVING_SILENCE,
-            None if has_begun => keepalive,
-            None => first,
+        let patience = match leaving {
+            Leaving::WhenIdle | Leaving::By(_) => LEAVING_SILENCE,
+            Leaving::No if has_begun => keepalive,
+            Leaving::No => first,
         };
         let accepted = tokio::select! {
             biased;
@@ -115,11 +115,10 @@ pub(super) async fn serve<S>(
                         note_abuse(door, facts, abuse);
                         connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                     }
-                    Verdict::Unwelcome if leaving_until.is_none() => {
+                    Verdict::Unwelcome => {
                         connection.graceful_shutdown();
-                        leaving_until = Some(Instant::now() + LEAVING);
+                        leaving = leaving.refused(Instant::now());
                     }
-                    Verdict::Unwelcome => {}
                     Verdict::Outdated if !is_draining => {
                         connection.graceful_shutdown();
                         is_draining = true;
@@ -130,19 +129,19 @@ pub(super) async fn serve<S>(
             }
             accepted = HttpSession::from_h2_conn(&mut connection, digest.clone()) => accepted,
             () = idle(&streams, max_tasks, patience) => {
-                if leaving_until.is_some() {
+                let Some(told) = leaving.idle() else {
                     return;
-                }
+                };
+                leaving = told;
                 if !has_begun {
                     door.metrics.limit_reached(Limit::HeaderTimeout);
                 }
                 // A request that is on its way is answered still, or may be sent again
                 // elsewhere (RFC 9113 section 6.8).
                 connection.graceful_shutdown();
-                leaving_until = Some(Instant::now() + LEAVING);
                 continue;
             }
-            () = until(leaving_until) => return,
+            () = leaving.overdue() => return,
         };
         has_begun = true;
         match accepted {
@@ -202,16 +201,6 @@ fn is_abuse(error: &pingora_core::Error) -> bool {
     cause.is_some_and(|cause| {
         cause.is_library() && cause.reason() == Some(Reason::ENHANCE_YOUR_CALM)
     })
-}
-
-/// Ends at an instant, if there is one.
-async fn until(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => {
-            pingora_timeout::sleep(instant.saturating_duration_since(Instant::now())).await;
-        }
-        None => std::future::pending().await,
-    }
 }
 
 /// Ends when no stream has run for `after`.

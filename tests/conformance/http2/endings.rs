@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::frames::{END_HEADERS, block, reset};
+use std::sync::Arc;
+use tokio::sync::Notify;
 
 const NO_ERROR: u32 = 0;
 const ENHANCE_YOUR_CALM: u32 = 11;
@@ -48,6 +50,41 @@ async fn one_that_was_idle_for_too_long_is_told_to_leave() {
     assert!(client.until(|seen| seen.is_answered(1)).await);
     let goodbye = Due::ConnectionError(&[NO_ERROR]);
     assert!(client.until(|seen| goodbye.is_met(seen)).await);
+}
+
+#[tokio::test]
+async fn a_request_that_crossed_the_goodbye_is_served_to_its_end() {
+    let go_on = Arc::new(Notify::new());
+    let upstream = Recorder::with_handler({
+        let go_on = go_on.clone();
+        move |mut stream: TcpStream, _| {
+            let go_on = go_on.clone();
+            async move {
+                go_on.notified().await;
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+                stream.write_all(answer).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let sidecar = Setup::new()
+        .tls()
+        .section("[limits]\nheaderTimeout = \"1s\"")
+        .spawn(&upstream.url());
+    let mut client = Client::greeted(&sidecar, &[]).await;
+    assert!(
+        client
+            .until(|seen| seen.has(|frame| frame.kind == GOAWAY))
+            .await
+    );
+    // The PING that comes with it isn't answered: the request was sent before.
+    client.send(&get(1)).await;
+    upstream.nth(1).await;
+    // Longer than a connection that is leaving may be idle.
+    tokio::time::sleep(Duration::from_millis(1000)).await;
+    go_on.notify_one();
+    assert!(client.until(|seen| seen.is_answered(1)).await);
+    assert!(client.until(|seen| seen.is_closed).await);
 }
 
 /// What has been counted of each abuse.
