@@ -142,6 +142,12 @@ fn check_head(head: &[u8], request: &RequestHead<'_>, fields: &FieldList<'_>) {
         assert_eq!((request.framing, request.method), (Framing::Empty, "GET"));
         assert!(lengths.is_empty() && request.websocket_key.is_some());
     }
+    let refused = ["CONNECT", "TRACE", "TRACK"];
+    assert!(
+        !refused
+            .iter()
+            .any(|method| request.method.eq_ignore_ascii_case(method))
+    );
 }
 
 /// What came of a body: its content, whether it is whole, what was left.
