@@ -6,6 +6,7 @@ mod http2;
 use crate::corpus::{Allowed, CorpusError, Ending, Pieces, Protocol, Row};
 use crate::frames::{self, Pair};
 use crate::placeholder::Cast;
+use crate::wire;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -220,13 +221,13 @@ fn http2_bytes(row: &Row, cast: &Cast) -> Result<Vec<u8>, CorpusError> {
 /// Preface and settings.
 fn http2_opening() -> Vec<u8> {
     // No dynamic table on the way back: an answer's status can be read by itself.
-    [frames::PREFACE, &frames::settings(&[(1, 0)])].concat()
+    [wire::PREFACE, &wire::settings(&[(1, 0)])].concat()
 }
 
 /// A request without a body, in one frame.
 fn http2_request(pairs: &[Pair]) -> Vec<u8> {
-    let flags = frames::END_STREAM | frames::END_HEADERS;
-    frames::frame(frames::HEADERS, flags, 1, &frames::block(pairs))
+    let flags = wire::END_STREAM | wire::END_HEADERS;
+    wire::frame(wire::HEADERS, flags, 1, &wire::block(pairs))
 }
 
 fn identity(cast: &Cast) -> impl Iterator<Item = Pair> {

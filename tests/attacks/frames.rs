@@ -1,8 +1,11 @@
-//! HTTP/2 on the wire, as far as an attack needs it: frames that no library would
-//! send, fields as literals, and the status of an answer.
+//! An attack's HTTP/2 frames as the corpus writes them, and the status of an answer.
 
 use crate::corpus::CorpusError;
 use crate::placeholder::Cast;
+use crate::wire::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PADDED, RST_STREAM, WITH_PRIORITY, block,
+    frame, settings, window_update,
+};
 use serde::Deserialize;
 
 /// One frame, or many alike.
@@ -32,44 +35,6 @@ fn first() -> u32 {
     1
 }
 
-/// The connection preface (RFC 9113 section 3.4).
-pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-pub(crate) const DATA: u8 = 0;
-pub(crate) const HEADERS: u8 = 1;
-pub(crate) const RST_STREAM: u8 = 3;
-pub(crate) const SETTINGS: u8 = 4;
-pub(crate) const PING: u8 = 6;
-pub(crate) const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-
-/// Of DATA and HEADERS; ACK of SETTINGS and PING.
-pub(crate) const END_STREAM: u8 = 1;
-pub(crate) const END_HEADERS: u8 = 4;
-const PADDED: u8 = 8;
-const PRIORITY: u8 = 32;
-
-/// A frame of any type.
-pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-    let mut bytes = length.to_be_bytes()[1..].to_vec();
-    bytes.extend([kind, flags]);
-    bytes.extend(stream.to_be_bytes());
-    bytes.extend_from_slice(payload);
-    bytes
-}
-
-/// SETTINGS with these.
-pub(crate) fn settings(values: &[(u16, u32)]) -> Vec<u8> {
-    let mut payload = Vec::new();
-    for (id, value) in values {
-        payload.extend(id.to_be_bytes());
-        payload.extend(value.to_be_bytes());
-    }
-    frame(SETTINGS, 0, 0, &payload)
-}
-
 impl Frame {
     /// Its bytes.
     pub(crate) fn encode(&self, cast: &Cast) -> Result<Vec<u8>, CorpusError> {
@@ -94,8 +59,7 @@ impl Frame {
             bytes.extend(settings(values));
         }
         if let Some(increment) = self.window_update {
-            let payload = increment.to_be_bytes();
-            bytes.extend(frame(WINDOW_UPDATE, 0, self.stream, &payload));
+            bytes.extend(window_update(self.stream, increment));
         }
         if let Some(digits) = &self.hex {
             bytes.extend(cast.expand(&format!("${{hex:{digits}}}"))?);
@@ -147,34 +111,6 @@ pub(crate) fn pair(field: &[u8]) -> Pair {
     (field[..at].to_vec(), value.to_vec())
 }
 
-/// A field block of literals without indexing and without Huffman (RFC 7541
-/// section 6.2.2): whatever the bytes, they arrive.
-pub(crate) fn block(pairs: &[Pair]) -> Vec<u8> {
-    let mut block = Vec::new();
-    for (name, value) in pairs {
-        block.push(0);
-        for text in [name, value] {
-            string_length(text.len(), &mut block);
-            block.extend_from_slice(text);
-        }
-    }
-    block
-}
-
-fn string_length(mut length: usize, block: &mut Vec<u8>) {
-    if length < 127 {
-        block.push(length as u8);
-        return;
-    }
-    block.push(127);
-    length -= 127;
-    while length >= 128 {
-        block.push((length % 128) as u8 | 128);
-        length /= 128;
-    }
-    block.push(length as u8);
-}
-
 /// The status in an answer's HEADERS: always the first field (RFC 9113 section
 /// 8.3), after at most a change of the table's size.
 pub(crate) fn status(flags: u8, payload: &[u8]) -> Option<u16> {
@@ -182,7 +118,7 @@ pub(crate) fn status(flags: u8, payload: &[u8]) -> Option<u16> {
     if flags & PADDED != 0 {
         block = block.get(1..)?;
     }
-    if flags & PRIORITY != 0 {
+    if flags & WITH_PRIORITY != 0 {
         block = block.get(5..)?;
     }
     while let [0x20..=0x3f, rest @ ..] = block {

@@ -26,6 +26,9 @@ mod sidecar;
 mod table;
 mod upstream;
 mod verdict;
+#[path = "../conformance/frames.rs"]
+#[allow(dead_code)] // conformance takes more kinds of frames apart
+mod wire;
 
 use corpus::{Protocol, Row};
 use front_end::{Careless, FrontEnd, Portcullis, WithoutTls, corpus_folder};

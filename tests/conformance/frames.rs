@@ -23,7 +23,7 @@ pub(crate) const WITH_PRIORITY: u8 = 32;
 
 /// A frame of any type.
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap();
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     let mut bytes = length.to_be_bytes()[1..].to_vec();
     bytes.extend([kind, flags]);
     bytes.extend(stream.to_be_bytes());
@@ -60,13 +60,13 @@ pub(crate) fn priority(stream: u32, on: u32) -> Vec<u8> {
 
 /// A field block of literals without indexing and without Huffman (RFC 7541
 /// section 6.2.2): whatever the bytes, they arrive.
-pub(crate) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn block<T: AsRef<[u8]>>(fields: &[(T, T)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
         block.push(0);
-        for text in [name, value] {
+        for text in [name.as_ref(), value.as_ref()] {
             string_length(text.len(), &mut block);
-            block.extend_from_slice(text.as_bytes());
+            block.extend_from_slice(text);
         }
     }
     block

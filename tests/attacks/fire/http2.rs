@@ -1,7 +1,8 @@
 //! HTTP/2: frames out, the fate of each stream in.
 
 use super::{Answer, Duplex, Sight};
-use crate::frames::{DATA, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, frame, status};
+use crate::frames::status;
+use crate::wire::{DATA, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, frame};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -126,7 +127,7 @@ fn take_frame(buffer: &mut Vec<u8>) -> Option<Taken> {
 
 /// The streams that `bytes` opens and doesn't cancel, in their order.
 fn opened(bytes: &[u8]) -> Vec<u32> {
-    let mut rest = bytes[crate::frames::PREFACE.len()..].to_vec();
+    let mut rest = bytes[PREFACE.len()..].to_vec();
     let mut opened = Vec::new();
     while let Some((kind, _, id, _)) = take_frame(&mut rest) {
         if kind == HEADERS && !opened.contains(&id) {
