@@ -41,12 +41,14 @@ pub struct Limits {
     /// For a WebSocket as a whole: its user was verified when it was opened, and is again
     /// when the client comes back. Default 24 h.
     pub websocket_max_lifetime: Duration,
-    /// Connections of the front door at a time. Default 20,000.
+    /// Connections of the front door at a time, at most half of them from sources that
+    /// are not trusted. Default 20,000.
     pub max_connections: usize,
     /// Of those, connections of one source that isn't trusted: an IPv4 address, or the
     /// /64 of an IPv6 one. Default 100; 0 is no limit.
     pub max_connections_per_source: usize,
-    /// Requests that are with the gateway at a time. Default 4,096.
+    /// Requests that are with the gateway at a time, at most a quarter of them by public
+    /// routes. Default 4,096.
     pub max_requests_in_flight: usize,
     /// Streams of an HTTP/2 connection at a time. Default 100.
     pub http2_max_streams: u32,
