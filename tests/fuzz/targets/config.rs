@@ -9,7 +9,8 @@ use portcullis::policy::{
 };
 use std::net::IpAddr;
 
-/// All that a config must hold, so that one more line is often a whole one.
+/// All that a config must hold, so that one more line, or one line in the place of a
+/// list's, is often a whole one.
 const LEAST: &str = r#"
 [listen]
 address = "127.0.0.1:8443"
@@ -27,6 +28,10 @@ allowUsers = ["nick@example.com"]
 fuzz_target!(|text: &str| {
     check(text);
     check(&format!("{LEAST}{text}\n"));
+    if !text.contains('\n') {
+        check(&LEAST.replace("\"10.0.0.1\"", text));
+        check(&LEAST.replace("\"nick@example.com\"", text));
+    }
 });
 
 fn check(text: &str) {

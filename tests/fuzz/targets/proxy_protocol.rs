@@ -95,9 +95,14 @@ fn named(header: &[u8]) -> Option<SocketAddr> {
     let text = |word: &'_ [u8]| String::from_utf8(word.to_vec()).expect("it was text");
     let (source, destination): (IpAddr, IpAddr) =
         (text(source).parse().ok()?, text(destination).parse().ok()?);
-    let _: u16 = text(other).parse().ok()?;
+    // A number that is written in one way.
+    let number = |word: &'_ [u8]| {
+        let number: u16 = text(word).parse().ok()?;
+        (number.to_string().as_bytes() == word).then_some(number)
+    };
+    number(other)?;
     let is_v4 = protocol == b"TCP4" && source.is_ipv4() && destination.is_ipv4();
     let is_v6 = protocol == b"TCP6" && source.is_ipv6() && destination.is_ipv6();
-    let port = text(port).parse().ok()?;
+    let port = number(port)?;
     ((is_v4 || is_v6) && line.len() <= 105).then(|| SocketAddr::new(source, port))
 }
