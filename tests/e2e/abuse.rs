@@ -2,7 +2,7 @@
 
 use crate::client::{Http2Client, complete, http2_request, tls_stream};
 use crate::recorder::Recorder;
-use crate::sidecar::{IDENTITY, PATIENCE, Setup};
+use crate::sidecar::{ELSEWHERE, IDENTITY, PATIENCE, Setup};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -152,13 +152,7 @@ async fn a_refused_upload_whose_start_came_with_its_head_is_answered() {
 #[tokio::test]
 async fn a_source_that_is_refused_keeps_no_connection() {
     let upstream = Recorder::spawn().await;
-    let sidecar = Setup::new()
-        .tls()
-        .gateway(
-            "trustedProxies = [\"10.0.0.1\"]\n[gateway.auth]\nmode = \"trusted-proxy\"\n\
-             [gateway.auth.trustedProxy]\nuserHeader = \"x-forwarded-user\"\nallowUsers = [\"nick@example.com\"]",
-        )
-        .spawn(&upstream.url());
+    let sidecar = Setup::new().tls().gateway(ELSEWHERE).spawn(&upstream.url());
     let mut connection = sidecar.connect().await;
     let answer = connection
         .exchange(&format!("GET / HTTP/1.1\r\n{IDENTITY}"))

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// One request as it arrived.
 #[derive(Debug, Clone)]
@@ -87,6 +88,21 @@ impl Recorder {
             }
         });
         recorder
+    }
+
+    /// Answers `ok` to each request, but not before it is told to.
+    pub(crate) async fn held() -> (Self, Arc<Notify>) {
+        let go_on = Arc::new(Notify::new());
+        let told = go_on.clone();
+        let upstream = Self::with_handler(move |mut stream, _| {
+            let told = told.clone();
+            async move {
+                told.notified().await;
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+                stream.write_all(answer).await.unwrap();
+            }
+        });
+        (upstream.await, go_on)
     }
 
     /// Hands each connection over once its first head is in: for upstreams that

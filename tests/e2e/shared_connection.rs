@@ -2,11 +2,8 @@
 
 use crate::client::{Http2Client, http2_request};
 use crate::recorder::Recorder;
-use crate::sidecar::{IDENTITY, PATIENCE, Setup, Sidecar};
+use crate::sidecar::{ELSEWHERE, IDENTITY, PATIENCE, Setup, Sidecar};
 use std::sync::Arc;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-use tokio::sync::Notify;
 use tokio::time::timeout;
 
 const ABUSE: &str = "portcullis_connections_refused_total{reason=\"http2_abuse\"}";
@@ -43,19 +40,7 @@ async fn send_on(client: &Http2Client, method: &str, fields: &str) -> usize {
 
 #[tokio::test]
 async fn requests_that_are_not_served_leave_the_others_alone() {
-    let go_on = Arc::new(Notify::new());
-    let upstream = Recorder::with_handler({
-        let go_on = go_on.clone();
-        move |mut stream: TcpStream, _| {
-            let go_on = go_on.clone();
-            async move {
-                go_on.notified().await;
-                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-                stream.write_all(answer).await.unwrap();
-            }
-        }
-    })
-    .await;
+    let (upstream, go_on) = Recorder::held().await;
     let sidecar = Setup::new().tls().spawn(&upstream.url());
     let client = connect(&sidecar).await;
     let other = tokio::spawn({
@@ -100,13 +85,7 @@ async fn what_can_t_be_read_ends_it_where_it_is_more_than_is_answered() {
 #[tokio::test]
 async fn a_stranger_is_not_borne_with_for_what_is_not_served() {
     let upstream = Recorder::spawn().await;
-    let sidecar = Setup::new()
-        .tls()
-        .gateway(
-            "trustedProxies = [\"10.0.0.1\"]\n[gateway.auth]\nmode = \"trusted-proxy\"\n\
-             [gateway.auth.trustedProxy]\nuserHeader = \"x-forwarded-user\"\nallowUsers = [\"nick@example.com\"]",
-        )
-        .spawn(&upstream.url());
+    let sidecar = Setup::new().tls().gateway(ELSEWHERE).spawn(&upstream.url());
     let client = connect(&sidecar).await;
     let answered = send_on(&client, "TRACE", IDENTITY).await;
     assert!((32..42).contains(&answered), "{answered}");

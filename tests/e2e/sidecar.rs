@@ -43,6 +43,10 @@ pub(crate) struct Sidecar {
     log: Arc<Mutex<Vec<String>>>,
 }
 
+/// A gateway section that trusts nobody who could connect in a test.
+pub(crate) const ELSEWHERE: &str = "trustedProxies = [\"10.0.0.1\"]\n[gateway.auth]\nmode = \"trusted-proxy\"\n\
+     [gateway.auth.trustedProxy]\nuserHeader = \"x-forwarded-user\"\nallowUsers = [\"nick@example.com\"]";
+
 /// The gateway section of the default setup.
 pub(crate) const GATEWAY: &str = r#"
 trustedProxies = ["127.0.0.1", "::1"]

@@ -2,8 +2,6 @@
 
 use super::*;
 use crate::frames::{END_HEADERS, block, reset};
-use std::sync::Arc;
-use tokio::sync::Notify;
 
 const NO_ERROR: u32 = 0;
 const ENHANCE_YOUR_CALM: u32 = 11;
@@ -54,19 +52,7 @@ async fn one_that_was_idle_for_too_long_is_told_to_leave() {
 
 #[tokio::test]
 async fn a_request_that_crossed_the_goodbye_is_served_to_its_end() {
-    let go_on = Arc::new(Notify::new());
-    let upstream = Recorder::with_handler({
-        let go_on = go_on.clone();
-        move |mut stream: TcpStream, _| {
-            let go_on = go_on.clone();
-            async move {
-                go_on.notified().await;
-                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-                stream.write_all(answer).await.unwrap();
-            }
-        }
-    })
-    .await;
+    let (upstream, go_on) = Recorder::held().await;
     let sidecar = Setup::new()
         .tls()
         .section("[limits]\nheaderTimeout = \"1s\"")
