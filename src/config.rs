@@ -5,6 +5,7 @@
 //! its first mistake, and its messages repeat the value, which may be a secret.
 
 mod admin;
+mod assertion;
 mod ceilings;
 mod change;
 mod credential;
@@ -37,6 +38,7 @@ use std::sync::OnceLock;
 use toml::de::DeTable;
 
 pub use admin::Admin;
+pub use assertion::Assertion;
 pub use change::{Changes, Refusal};
 pub use credential::{CredentialFormat, UpstreamCredential};
 pub use gateway::Gateway;
@@ -154,6 +156,8 @@ impl Config {
             strict_transport_security: _,
         } = &self.gateway;
         let TrustedProxy {
+            client_names,
+            assertion,
             user_header,
             required_headers,
             allow_users: _,
@@ -166,6 +170,8 @@ impl Config {
         PolicyConfig {
             trusted_proxies: trusted_proxies.clone(),
             unix_peer_uids: self.listen.unix_peer_uids.clone(),
+            client_names: client_names.clone(),
+            assertion: assertion.as_ref().map(|assertion| assertion.rule.clone()),
             user_header: user_header.clone(),
             required_headers: required_headers.clone(),
             allow_users: users,

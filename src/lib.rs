@@ -11,10 +11,11 @@
 //! | 4 | [`listener`], [`proxy`], [`broker`], [`admin`], [`demo`] |
 //! | 3 | [`snapshot`]: all that a reload replaces; [`doctor`]: what is wrong around a config |
 //! | 2 | [`config`], [`upstream`], [`http_client`] |
-//! | 1 | [`forwarded`], [`credentials`], [`local_caller`], [`http1`], [`tls`], [`telemetry`] |
+//! | 1 | [`assertion`], [`forwarded`], [`credentials`], [`local_caller`], [`http1`], [`tls`], [`telemetry`] |
 //! | 0 | [`policy`], [`secrets`], [`authority`], [`base_url`], [`transport`], [`drain`], [`html`], [`proxy_protocol`], [`regular_file`], [`request_id`], [`throttle`] |
 
 pub mod admin;
+pub mod assertion;
 pub mod authority;
 pub mod base_url;
 pub mod broker;

@@ -22,6 +22,7 @@ use crate::proxy_protocol::{self, HeaderError};
 use crate::snapshot::Snapshot;
 use crate::telemetry::metrics::{Limit, Metrics, Refused};
 use crate::throttle::{Crowd, Party, Place};
+use crate::tls::client_names;
 use crate::transport::{Transport, keep_alive};
 use pingora_timeout::timeout;
 use socket::{Accepted, BACKLOG};
@@ -154,6 +155,9 @@ async fn serve(accepted: Accepted, shared: Arc<Shared>, slot: OwnedSemaphorePerm
     let facts = ConnectionFacts {
         source: who.source,
         announced_by: who.announced_by,
+        certificate: transport
+            .client_certificate()
+            .map(|certificate| client_names(certificate).into()),
         scheme,
         terms: snapshot.terms.clone(),
     };
@@ -214,7 +218,7 @@ fn standing(
     shared: &Shared,
     snapshot: &Snapshot,
 ) -> Result<Option<Stranger>, Limit> {
-    if snapshot.policy.trusts(source) {
+    if snapshot.policy.lists(source) {
         return Ok(None);
     }
     Stranger::admit(source, shared, snapshot).map(Some)

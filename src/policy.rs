@@ -3,10 +3,12 @@
 
 use std::fmt;
 
+mod assertion;
 mod class;
 mod denial;
 mod names;
 mod nets;
+mod peer;
 mod request;
 mod routes;
 mod scopes;
@@ -14,16 +16,18 @@ mod source;
 mod survey;
 mod user;
 
+pub use assertion::{AssertionFault, AssertionRule, Carriage, Claimed, Keyless, Verify};
 pub use class::Class;
 pub use denial::{Code, Denial};
 pub use names::{FieldName, NameError, is_connection_field, same_folded};
 pub use nets::{NetError, NetProblem, TrustedNets};
+pub use peer::{AltName, AltNameError, ClientNames, Peer};
 pub use request::{Field, MAX_FIELDS, Request, Upgrade, trim};
 pub use routes::{PlainPath, PublicRoute, RouteError, RoutePath};
 pub use scopes::{ScopeCeilings, ScopeError, Scopes};
 pub use source::{LocalInterface, Source};
 pub use user::{
-    AllowUsers, MAX_USER_BYTES, UserEntryError, UserList, UserListError, UserProblem, VerifiedUser,
+    AllowUsers, MAX_USER_BYTES, Principal, UserEntryError, UserList, UserListError, UserProblem, VerifiedUser,
 };
 
 use class::{Classifier, Names};
@@ -38,6 +42,12 @@ pub struct PolicyConfig {
     pub trusted_proxies: TrustedNets,
     /// Which users' processes may send requests in through a Unix socket.
     pub unix_peer_uids: Vec<u32>,
+    /// The names one of which a source's certificate must bear, beside its address. None:
+    /// it needs none.
+    pub client_names: Option<ClientNames>,
+    /// The signed assertion that must prove the user. None: the trusted proxy's word is
+    /// enough.
+    pub assertion: Option<AssertionRule>,
     /// The header in which the trusted proxy names the user.
     pub user_header: FieldName,
     /// Headers that must come, once, with a value.
@@ -64,6 +74,8 @@ pub struct PolicyConfig {
 pub struct Policy {
     trusted_proxies: TrustedNets,
     unix_peer_uids: Box<[u32]>,
+    client_names: Option<ClientNames>,
+    assertion: Option<AssertionRule>,
     user_header: FieldName,
     required_headers: Box<[FieldName]>,
     allow_users: AllowUsers,
@@ -128,6 +140,8 @@ impl Policy {
         let PolicyConfig {
             trusted_proxies,
             unix_peer_uids,
+            client_names,
+            assertion,
             user_header,
             mut required_headers,
             allow_users,
@@ -150,6 +164,7 @@ impl Policy {
         let classifier = Classifier::new(&Names {
             user: &user_header,
             credential: credential_header.as_ref(),
+            assertion: assertion.as_ref().map(|rule| &rule.header),
             required: &required_headers,
             pass: &pass_headers,
         });
@@ -161,6 +176,8 @@ impl Policy {
         Self {
             trusted_proxies,
             unix_peer_uids: unix_peer_uids.into(),
+            client_names,
+            assertion,
             user_header,
             required_headers: required_headers.into(),
             allow_users,
@@ -174,13 +191,16 @@ impl Policy {
 
     /// Decides one request. The checks run in this order, and the first that
     /// fails decides; a public route that fits stands in for all but the
-    /// source's flags and the refusal of aliases.
+    /// source's flags and the refusal of aliases. `verifier` is asked about the
+    /// assertion, if the policy wants one, once the source is trusted.
     pub fn decide<'a>(
         &'a self,
-        source: &Source,
+        peer: impl Into<Peer<'a>>,
         request: &Request<'a>,
+        verifier: &'a dyn Verify,
     ) -> Result<Permit<'a>, Denial> {
-        self.check(*source, *request).map_err(Denial::new)
+        self.check(peer.into(), *request, verifier)
+            .map_err(Denial::new)
     }
 
     /// Whether a source that is on this host may come at all, whatever it says of itself.
@@ -196,28 +216,28 @@ impl Policy {
     ///
     /// # Errors
     /// The denial that a new request of theirs would get.
-    pub fn still_permits(&self, source: Source, user: &str) -> Result<(), Denial> {
-        let permitted = if self.trusts(source) {
-            self.check_place(source)
-        } else {
-            Err(Cause::UntrustedSource(source))
-        };
-        let allowed = permitted.and_then(|()| match self.allow_users.allows(user) {
-            true => Ok(()),
-            false => Err(Cause::UserNotAllowed(user.into())),
-        });
+    pub fn still_permits(
+        &self,
+        peer: Peer<'_>,
+        name: &str,
+        principal: Principal,
+    ) -> Result<(), Denial> {
+        let permitted = self
+            .check_peer(peer)
+            .and_then(|()| self.check_place(peer.source));
+        let allowed = permitted.and_then(|()| self.check_allowed(name, principal));
         allowed.map_err(Denial::new)
     }
 
     /// Whether what a public route once took would be taken by one now.
-    pub fn is_public(&self, source: Source, method: &str, path: &str, upgrade: Upgrade) -> bool {
+    pub fn is_public(&self, peer: Peer<'_>, method: &str, path: &str, upgrade: Upgrade) -> bool {
         let request = Request {
             method,
             target: path,
             upgrade,
             fields: &[],
         };
-        self.public_standing(source, &request).is_some()
+        self.public_standing(peer, &request).is_some()
     }
 
     /// Whether a user who was granted `scopes` may hold them now. None: no scopes were
@@ -230,13 +250,18 @@ impl Policy {
         }
     }
 
-    /// Whether a source is one of the trusted proxies: by its address, or by the user
-    /// that it runs as.
-    pub fn trusts(&self, source: Source) -> bool {
+    /// Whether a source is where a trusted proxy may be: by its address, or by the user
+    /// that it runs as. It may still have a certificate to show.
+    pub fn lists(&self, source: Source) -> bool {
         match (source.address(), source.uid()) {
             (Some(address), _) => self.trusted_proxies.contains(address),
             (None, uid) => uid.is_some_and(|uid| self.unix_peer_uids.contains(&uid)),
         }
+    }
+
+    /// Whether a peer is one of the trusted proxies.
+    pub fn trusts(&self, peer: Peer<'_>) -> bool {
+        self.check_peer(peer).is_ok()
     }
 
     /// The networks whose sources are trusted.
@@ -249,8 +274,14 @@ impl Policy {
         &self.public_routes
     }
 
-    fn check<'a>(&'a self, source: Source, request: Request<'a>) -> Result<Permit<'a>, Cause> {
-        if let Some(standing) = self.public_standing(source, &request) {
+    fn check<'a>(
+        &'a self,
+        peer: Peer<'_>,
+        request: Request<'a>,
+        verifier: &'a dyn Verify,
+    ) -> Result<Permit<'a>, Cause> {
+        let source = peer.source;
+        if let Some(standing) = self.public_standing(peer, &request) {
             let survey = Survey::take(&self.classifier, request.fields)?;
             survey.refuse_aliases()?;
             return Ok(Permit {
@@ -262,9 +293,7 @@ impl Policy {
             });
         }
 
-        if !self.trusts(source) {
-            return Err(Cause::UntrustedSource(source));
-        }
+        self.check_peer(peer)?;
         self.check_place(source)?;
 
         let survey = Survey::take(&self.classifier, request.fields)?;
@@ -278,7 +307,10 @@ impl Policy {
         if let Some((name, missing)) = survey.missing(&self.required_headers) {
             return Err(Cause::MissingHeader(name.clone(), missing));
         }
-        let user = self.verify_user(&survey)?;
+        let user = match &self.assertion {
+            None => self.named_user(&survey)?,
+            Some(rule) => self.proven_user(rule, &survey, verifier)?,
+        };
         let scopes = match &self.scope_rule {
             ScopeRule::Refuse => Scopes::UNSET,
             ScopeRule::Believe => Scopes::believed(survey.scopes),
@@ -296,11 +328,12 @@ impl Policy {
 
     /// Whether a public route takes this request from this source, and how far
     /// the source is believed then.
-    fn public_standing(&self, source: Source, request: &Request<'_>) -> Option<Standing> {
+    fn public_standing(&self, peer: Peer<'_>, request: &Request<'_>) -> Option<Standing> {
         if self.public_routes.is_empty() {
             return None;
         }
-        let trusted = self.trusts(source);
+        let source = peer.source;
+        let trusted = self.trusts(peer);
         let open = routes::fitting(&self.public_routes, request).any(|route| {
             route.sources().map_or(trusted, |sources| {
                 let address = source.address();
@@ -313,6 +346,27 @@ impl Policy {
             Standing::RouteSource
         };
         (open && self.check_place(source).is_ok()).then_some(standing)
+    }
+
+    /// Refuses whoever is not where a trusted proxy may be, or hasn't the certificate of
+    /// one. The kernel proves a Unix socket's peer: there is no certificate.
+    fn check_peer(&self, peer: Peer<'_>) -> Result<(), Cause> {
+        let Peer {
+            source,
+            certificate,
+        } = peer;
+        if !self.lists(source) {
+            return Err(Cause::UntrustedSource(source));
+        }
+        match (&self.client_names, certificate) {
+            (None, _) => Ok(()),
+            (Some(_), _) if source.uid().is_some() => Ok(()),
+            (Some(names), Some(certificate)) if names.admit(certificate) => Ok(()),
+            (Some(_), certificate) => Err(Cause::UnnamedCertificate(
+                source,
+                certificate.map(|names| names.first().cloned()),
+            )),
+        }
     }
 
     /// Refuses this host's own addresses: whatever runs beside the gateway
@@ -342,19 +396,78 @@ impl Policy {
         }
     }
 
-    fn verify_user<'a>(&self, survey: &Survey<'a>) -> Result<VerifiedUser<'a>, Cause> {
-        let missing = |how| Cause::UserMissing(self.user_header.clone(), how);
-        let value = survey.user.ok_or_else(|| missing(Missing::Absent))?;
-        if value.is_empty() {
-            return Err(missing(Missing::Blank));
-        }
-        let user = user::read_user(value)
-            .map_err(|problem| Cause::UserInvalid(self.user_header.clone(), problem))?;
-        if !self.allow_users.allows(user) {
-            return Err(Cause::UserNotAllowed(user.into()));
-        }
-        Ok(VerifiedUser::vouch(user))
+    /// The user that the trusted proxy names.
+    fn named_user<'a>(&self, survey: &Survey<'a>) -> Result<VerifiedUser<'a>, Cause> {
+        let value = survey
+            .user
+            .ok_or_else(|| Cause::UserMissing(self.user_header.clone(), Missing::Absent))?;
+        let user = read_user(&self.user_header, value)?;
+        self.vouch(user, Principal::User)
     }
+
+    /// The user that the assertion proves, who is the one that the trusted proxy names
+    /// where it names one; or a service, which has none.
+    fn proven_user<'a>(
+        &self,
+        rule: &AssertionRule,
+        survey: &Survey<'a>,
+        verifier: &'a dyn Verify,
+    ) -> Result<VerifiedUser<'a>, Cause> {
+        let missing = |how| Cause::AssertionMissing(rule.header.clone(), rule.carriage, how);
+        let value = survey
+            .assertion
+            .ok_or_else(|| missing(Missing::Absent))?;
+        let token = rule.token(value).ok_or_else(|| missing(Missing::Blank))?;
+        let claimed = verifier
+            .verify(token)
+            .map_err(|fault| Cause::AssertionFault(rule.header.clone(), fault))?;
+        let named = match survey.user.map(|value| rule.user(value)) {
+            None => None,
+            Some(named) => Some(read_user(&self.user_header, named)?),
+        };
+        let mismatch = |user| Cause::UserMismatch(self.user_header.clone(), user);
+        let (name, principal) = match (claimed, named) {
+            (Claimed::Service(_), Some(_)) => return Err(mismatch(None)),
+            (Claimed::User(user), Some(named)) if named != user => {
+                return Err(mismatch(Some(user.into())));
+            }
+            (Claimed::Service(service), None) => (service, Principal::Service),
+            (Claimed::User(user), _) => (user, Principal::User),
+        };
+        self.vouch(read_claim(&rule.header, name)?, principal)
+    }
+
+    fn vouch<'a>(&self, name: &'a str, principal: Principal) -> Result<VerifiedUser<'a>, Cause> {
+        self.check_allowed(name, principal)?;
+        Ok(VerifiedUser::vouch(name, principal))
+    }
+
+    fn check_allowed(&self, name: &str, principal: Principal) -> Result<(), Cause> {
+        match principal {
+            Principal::User if self.allow_users.allows(name) => Ok(()),
+            Principal::User => Err(Cause::UserNotAllowed(name.into())),
+            Principal::Service => {
+                let rule = self.assertion.as_ref();
+                match rule.is_some_and(|rule| rule.services.contains(name)) {
+                    true => Ok(()),
+                    false => Err(Cause::ServiceNotAllowed(name.into())),
+                }
+            }
+        }
+    }
+}
+
+/// The user in a header's value.
+fn read_user<'v>(header: &FieldName, value: &'v [u8]) -> Result<&'v str, Cause> {
+    if value.is_empty() {
+        return Err(Cause::UserMissing(header.clone(), Missing::Blank));
+    }
+    user::read_user(value).map_err(|problem| Cause::UserInvalid(header.clone(), problem))
+}
+
+/// The user or service that an assertion names: no less than a header would have to say.
+fn read_claim<'c>(header: &FieldName, claim: &'c str) -> Result<&'c str, Cause> {
+    user::read_claim(claim).map_err(|problem| Cause::UserInvalid(header.clone(), problem))
 }
 
 impl<'a> Permit<'a> {

@@ -39,7 +39,7 @@ use crate::request_id::RequestId;
 
 use crate::drain::Drain;
 use crate::forwarded::Scheme;
-use crate::policy::Source;
+use crate::policy::{AltName, Peer, Source};
 use crate::snapshot::{Snapshot, Terms};
 use crate::telemetry::metrics::Metrics;
 use crate::throttle::Places;
@@ -55,6 +55,8 @@ pub struct ConnectionFacts {
     pub source: Source,
     /// The load balancer on whose word that rests; none where the system says it.
     pub announced_by: Option<Source>,
+    /// The names of the certificate that its source showed; none where it showed none.
+    pub certificate: Option<Arc<[AltName]>>,
     /// Whether the listener speaks TLS.
     pub scheme: Scheme,
     /// On what terms it was taken.
@@ -62,6 +64,10 @@ pub struct ConnectionFacts {
 }
 
 impl ConnectionFacts {
+    fn peer(&self) -> Peer<'_> {
+        Peer::new(self.source, self.certificate.as_deref())
+    }
+
     /// Whether whoever said who the source is would be believed under `now`.
     fn is_vouched_for(&self, now: &Snapshot) -> bool {
         self.announced_by

@@ -6,6 +6,7 @@ mod front_tls;
 mod gateway;
 mod rates;
 mod secrets;
+mod signed_identity;
 mod terms;
 mod token;
 mod watched;
@@ -14,6 +15,7 @@ pub use back_door::{AgentCaller, BackDoor, Provider, ReadyKey, inspect as inspec
 pub use error::BuildError;
 pub use rates::{Exceeded, Rates};
 pub use secrets::{IGNORED_INACTIVE, SecretProblem, SecretState, Secrets, State};
+pub use signed_identity::SignedIdentity;
 pub use terms::Terms;
 pub use token::{Token, TokenError};
 pub use watched::watched_files;
@@ -50,6 +52,8 @@ pub struct Snapshot {
     pub policy: Policy,
     /// Writes what the upstream gets.
     pub rewriter: Rewriter,
+    /// Verifies the assertions that prove users; none: there are none.
+    pub signed_identity: Option<Arc<SignedIdentity>>,
     /// The gateway.
     pub upstream: Arc<Upstream>,
     /// TLS of the front door; none: plain HTTP.
@@ -116,6 +120,8 @@ impl Snapshot {
         let tls = tls.and_then(|tls| front_tls::build(tls, &secrets, &mut errors));
         let rules = keep(Rules::build(config, credential), &mut errors);
         let upstream = keep(gateway::build(config), &mut errors);
+        let proven = previous.and_then(|previous| previous.signed_identity.as_ref());
+        let signed_identity = keep(signed_identity::build(config, proven), &mut errors);
         let back_door = back_door::build(
             config,
             &secrets,
@@ -126,8 +132,13 @@ impl Snapshot {
         let secrets_locked = secrets.are_locked();
         let (unresolved, states) = secrets.into_parts();
         errors.splice(0..0, unresolved);
-        match (rules, upstream, admin_token) {
-            (Some(Rules { policy, rewriter }), Some(upstream), Some(admin_token))
+        match (rules, upstream, admin_token, signed_identity) {
+            (
+                Some(Rules { policy, rewriter }),
+                Some(upstream),
+                Some(admin_token),
+                Some(signed_identity),
+            )
                 if errors.is_empty() =>
             {
                 let (tls, certificate_expiry, clients) = match tls {
@@ -145,6 +156,7 @@ impl Snapshot {
                 Ok(Self {
                     policy,
                     rewriter,
+                    signed_identity,
                     upstream: kept
                         .cloned()
                         .unwrap_or_else(|| Arc::new(Upstream::new(upstream))),

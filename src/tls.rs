@@ -2,10 +2,12 @@
 //! built: a certificate that can't serve is an error at start, never a panic
 //! or a failed handshake later.
 
+mod client_names;
 mod files;
 mod server;
 mod upstream;
 
+pub use client_names::client_names;
 pub use files::{certificates, expiry, private_key, read};
 pub use server::{ClientAuthorities, MinVersion, ServerIdentity, server_config};
 pub use upstream::{UpstreamTrust, client_config, server_name};

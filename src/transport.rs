@@ -4,6 +4,7 @@
 //! connection, which is most of what an idle WebSocket costs there. This one
 //! has no buffer of its own.
 
+use rustls_pki_types::CertificateDer;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
@@ -30,6 +31,16 @@ impl Transport {
     /// Whether the peers agreed on HTTP/2 by ALPN.
     pub fn is_http2(&self) -> bool {
         matches!(self, Self::TlsServer(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2"))
+    }
+}
+
+impl Transport {
+    /// The certificate that the client showed, verified.
+    pub fn client_certificate(&self) -> Option<&CertificateDer<'static>> {
+        match self {
+            Self::TlsServer(tls) => tls.get_ref().1.peer_certificates()?.first(),
+            Self::Tcp(_) | Self::Unix(_) | Self::TlsClient(_) => None,
+        }
     }
 }
 

@@ -26,6 +26,7 @@ const FLOORS: [&[&str]; 7] = [
         "throttle",
     ],
     &[
+        "assertion",
         "forwarded",
         "credentials",
         "local_caller",

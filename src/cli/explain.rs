@@ -6,7 +6,7 @@ use super::{ConfigPath, EXIT_FAILURE, EXIT_USAGE};
 use crate::authority::Authority;
 use crate::config::{AllowUsersSource, Config};
 use crate::forwarded::{Credential, Facts, HeaderBytes, Scheme};
-use crate::policy::{Denial, Field, Identity, LocalInterface, Permit, Request, Source, Upgrade};
+use crate::policy::{Denial, Field, Identity, Keyless, LocalInterface, Permit, Request, Source, Upgrade};
 use crate::secrets::SecretValue;
 use crate::snapshot::Rules;
 use clap::Args;
@@ -119,7 +119,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Origin::Address(address) => Source::new(address, local),
         Origin::UnixPeer(uid) => Source::unix_peer(uid),
     };
-    let explanation = match rules.policy.decide(&source, &request) {
+    let explanation = match rules.policy.decide(source, &request, &Keyless) {
         Ok(permit) => permitted(&config, &rules, &source, &permit, &host),
         Err(denial) => denied(&source, &denial),
     };

@@ -41,6 +41,12 @@ impl Config {
                 "gateway.auth.trustedProxy.scopeCeilings",
                 Self::rules_scopes,
             ),
+            ("gateway.auth.trustedProxy.clientCertNames", |config| {
+                config.gateway.trusted_proxy.client_names.is_some()
+            }),
+            ("gateway.auth.trustedProxy.assertion", |config| {
+                config.gateway.trusted_proxy.assertion.is_some()
+            }),
             ("gateway.tls", |config| config.gateway.tls.is_some()),
             ("gateway.tls.clientCaPath", Self::asks_for_certificates),
             ("gateway.tls.minVersion", |config| {

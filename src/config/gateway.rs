@@ -70,12 +70,12 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>, providers: &Provi
              list the identity proxies alone",
         );
     }
-    let trusted_proxy = read_auth(&auth.section(walk), walk);
+    let tls = tls::read(&tls.section(walk), walk, providers);
+    let trusted_proxy = read_auth(&auth.section(walk), tls.asks_for_certificates(), walk);
     if let (Some(nets), Some(trusted_proxy)) = (&nets, &trusted_proxy) {
         warn_of_idle_loopback(nets, trusted_proxy, &trusted_proxies, walk);
     }
     let public_routes = routes::read(&public_routes, walk);
-    let tls = tls::read(&tls.section(walk), walk, providers);
     let wants_tls = tls.is_on();
     let strict_transport_security = read_http(&http.section(walk), walk, wants_tls);
     let (tls, idle_tls_key) = match tls {
@@ -141,7 +141,11 @@ pub(super) fn read_nets(
     }
 }
 
-fn read_auth(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<TrustedProxy> {
+fn read_auth(
+    section: &Section<'_>,
+    asks_for_certificates: bool,
+    walk: &mut Walk<'_>,
+) -> Option<TrustedProxy> {
     let [mode, trusted_proxy, token, password] = section.fields(
         walk,
         ["mode", "trustedProxy", "token", "password"],
@@ -161,7 +165,7 @@ fn read_auth(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<TrustedProxy>
             walk.refuse(secret.place(), message);
         }
     }
-    let trusted_proxy = trusted_proxy::read(&trusted_proxy.section(walk), walk);
+    let trusted_proxy = trusted_proxy::read(&trusted_proxy.section(walk), asks_for_certificates, walk);
     mode.and(trusted_proxy)
 }
 

@@ -47,6 +47,14 @@ impl Read {
     pub(super) fn is_on(&self) -> bool {
         matches!(self, Self::On(_))
     }
+
+    /// Whether sources must show certificates. Where that can't be told, they would have to.
+    pub(super) fn asks_for_certificates(&self) -> bool {
+        match self {
+            Self::Off { .. } => false,
+            Self::On(tls) => tls.as_ref().is_none_or(|tls| tls.client_ca_path.is_some()),
+        }
+    }
 }
 
 pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>, providers: &Providers) -> Read {

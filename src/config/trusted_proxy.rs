@@ -3,17 +3,22 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use super::assertion::{self, Assertion};
 use super::ceilings;
 use super::entry::Entry;
 use super::section::Section;
 use super::shape::Shape;
 use super::walk::Walk;
 use crate::forwarded::CookiePatterns;
-use crate::policy::{AllowUsers, FieldName, NameError, ScopeCeilings, UserListError};
+use crate::policy::{AllowUsers, AltName, ClientNames, FieldName, NameError, ScopeCeilings, UserList, UserListError, same_folded};
 
 /// What the trusted proxies must say, and who may pass.
 #[derive(Debug, Clone)]
 pub struct TrustedProxy {
+    /// The names one of which a source's certificate must bear.
+    pub client_names: Option<ClientNames>,
+    /// The signed assertion that must prove the user.
+    pub assertion: Option<Assertion>,
     /// The header that names the user.
     pub user_header: FieldName,
     /// Headers that must be there, too.
@@ -53,7 +58,11 @@ pub enum ScopeRule {
     Passed,
 }
 
-pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<TrustedProxy> {
+pub(super) fn read(
+    section: &Section<'_>,
+    asks_for_certificates: bool,
+    walk: &mut Walk<'_>,
+) -> Option<TrustedProxy> {
     let [
         user_header,
         required_headers,
@@ -65,6 +74,8 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<Trusted
         pass_scopes,
         drop_cookies,
         scope_ceilings,
+        client_cert_names,
+        assertion,
     ] = section.fields(
         walk,
         [
@@ -78,6 +89,8 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<Trusted
             "passScopes",
             "dropCookies",
             "scopeCeilings",
+            "clientCertNames",
+            "assertion",
         ],
         &["deviceAutoApprove"],
     );
@@ -115,10 +128,31 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<Trusted
             Some(ScopeRule::Unset)
         }
     };
+    let client_names = read_client_names(&client_cert_names, asks_for_certificates, walk);
+    let assertion = match assertion.optional_section(walk) {
+        None => Some(None),
+        Some(section) => assertion::read(&section, walk).map(Some),
+    };
+    if let (Some(user), Some(Some(proven))) = (&user_header, &assertion)
+        && same_folded(
+            user.as_str().as_bytes(),
+            proven.rule.header.as_str().as_bytes(),
+        )
+    {
+        walk.refuse(
+            &section.locate(&["assertion", "header"]),
+            "got the `userHeader`, expected another header: a token is no user",
+        );
+    }
+    if let Some(Some(proven)) = &assertion {
+        refuse_prefixed_users(proven, allow_users_source.as_ref(), &allow_users, walk);
+    }
     let drop_cookies = read_cookies(&drop_cookies, walk);
     let allow_loopback = allow_loopback.boolean(walk).unwrap_or(false);
     let allow_local_interface = allow_local_interface.boolean(walk).unwrap_or(false);
     Some(TrustedProxy {
+        client_names: client_names?,
+        assertion: assertion?,
         user_header: user_header?,
         required_headers,
         allow_users: allow_users_source?,
@@ -128,6 +162,62 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<Trusted
         scopes: scopes?,
         drop_cookies,
     })
+}
+
+/// The identity proxy's prefix is taken off before users are compared.
+fn refuse_prefixed_users(
+    assertion: &Assertion,
+    users: Option<&AllowUsersSource>,
+    entry: &Entry<'_>,
+    walk: &mut Walk<'_>,
+) {
+    let Some(prefix) = assertion.rule.user_prefix else {
+        return;
+    };
+    let is_prefixed = |users: &UserList| users.iter().any(|user| user.starts_with(prefix));
+    if let Some(AllowUsersSource::Inline(AllowUsers::Only(users))) = users
+        && is_prefixed(users)
+    {
+        walk.refuse(
+            entry.place(),
+            format!("got users that begin with `{prefix}`, expected them without: it is taken off"),
+        );
+    }
+}
+
+/// None: problems. Some none: no certificate needs a name.
+fn read_client_names(
+    entry: &Entry<'_>,
+    asks_for_certificates: bool,
+    walk: &mut Walk<'_>,
+) -> Option<Option<ClientNames>> {
+    let expected = "an array of DNS names, URIs and e-mail addresses";
+    if !entry.is_present() {
+        return Some(None);
+    }
+    if !asks_for_certificates {
+        walk.refuse(
+            entry.place(),
+            "got names, expected `gateway.tls.clientCaPath` beside them: without it no source is \
+             asked for a certificate",
+        );
+        return None;
+    }
+    let items = entry.items(walk, expected)?;
+    let read: Vec<Option<AltName>> = items
+        .iter()
+        .map(|item| {
+            item.parse(walk, Shape::Hidden, "a name of a certificate", |text| {
+                AltName::parse(text).map_err(|error| error.to_string())
+            })
+        })
+        .collect();
+    let names = ClientNames::new(read.into_iter().collect::<Option<Vec<_>>>()?);
+    if names.is_none() {
+        entry.refuse(walk, Shape::Hidden, &format!("{expected}, at least one"));
+        return None;
+    }
+    Some(names)
 }
 
 fn read_names(

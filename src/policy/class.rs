@@ -82,6 +82,8 @@ pub(super) struct Entry {
     pub(super) required: Option<u8>,
     /// Set by us or what a decision rests on: an alias of it is an attack.
     pub(super) owned: bool,
+    /// The assertion comes in it.
+    pub(super) is_assertion: bool,
     head: u64,
 }
 
@@ -107,6 +109,7 @@ pub(super) enum Found<'c> {
 pub(super) struct Names<'n> {
     pub(super) user: &'n FieldName,
     pub(super) credential: Option<&'n FieldName>,
+    pub(super) assertion: Option<&'n FieldName>,
     pub(super) required: &'n [FieldName],
     pub(super) pass: &'n [FieldName],
 }
@@ -161,8 +164,17 @@ impl Classifier {
         for name in names.pass {
             add(name, Class::Named, false);
         }
+        // Used up here, unless it was named above. On a public route `authorization` is
+        // the route's own proof.
+        let assertion = names.assertion.map(|name| match name.as_str() {
+            "authorization" => add(name, Class::Credential, true),
+            _ => add(name, Class::Drop, true),
+        });
         for name in FOREIGN_NAMES {
             add(&fixed(name), Class::Drop, false);
+        }
+        if let Some(assertion) = assertion {
+            entries[assertion].is_assertion = true;
         }
         for (place, entry) in required.into_iter().enumerate() {
             entries[entry].required = u8::try_from(place).ok();
@@ -220,6 +232,7 @@ impl Entry {
             class,
             required: None,
             owned,
+            is_assertion: false,
             head: head(name.as_str().as_bytes()),
         }
     }

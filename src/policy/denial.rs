@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::assertion::{AssertionFault, Carriage};
 use super::names::FieldName;
+use super::peer::AltName;
 use super::request::MAX_FIELDS;
 use super::source::Source;
 use super::user::{MAX_USER_BYTES, UserProblem};
@@ -11,7 +13,8 @@ use super::user::{MAX_USER_BYTES, UserProblem};
 /// The rule that refused a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
-    /// The source is in none of the trusted networks, nor a trusted Unix peer.
+    /// The source is in none of the trusted networks, nor a trusted Unix peer; or it
+    /// hasn't the certificate of one.
     UntrustedSource,
     /// A loopback source without `allowLoopback`.
     LoopbackSource,
@@ -25,10 +28,18 @@ pub enum Code {
     UnexpectedScopes,
     /// A required header is absent or blank.
     MissingHeader,
+    /// No assertion came.
+    AssertionMissing,
+    /// The assertion proves nothing.
+    AssertionInvalid,
+    /// The assertion's time is over.
+    AssertionExpired,
     /// The user header is absent or blank.
     UserMissing,
     /// The user header holds what can't be a user.
     UserInvalid,
+    /// The assertion proves another user than the trusted proxy names.
+    AssertionUserMismatch,
     /// The user isn't among those allowed.
     UserNotAllowed,
 }
@@ -43,6 +54,9 @@ pub struct Denial(Cause);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cause {
     UntrustedSource(Source),
+    /// Its certificate's first name of a kind that can be asked for; outer none: no
+    /// certificate.
+    UnnamedCertificate(Source, Option<Option<AltName>>),
     LoopbackSource(Source),
     LocalInterfaceSource(Source),
     LocalInterfaceCheckFailed(Source),
@@ -53,9 +67,14 @@ pub(super) enum Cause {
     NotScopes,
     UnexpectedScopes,
     MissingHeader(FieldName, Missing),
+    AssertionMissing(FieldName, Carriage, Missing),
+    AssertionFault(FieldName, AssertionFault),
     UserMissing(FieldName, Missing),
     UserInvalid(FieldName, UserProblem),
+    /// Whom the assertion is about; none: a service.
+    UserMismatch(FieldName, Option<Box<str>>),
     UserNotAllowed(Box<str>),
+    ServiceNotAllowed(Box<str>),
 }
 
 /// How a header is missing.
@@ -67,7 +86,7 @@ pub(super) enum Missing {
 
 impl Code {
     /// Every code, in the order of the checks.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::UntrustedSource,
         Self::LoopbackSource,
         Self::LocalInterfaceSource,
@@ -75,8 +94,12 @@ impl Code {
         Self::AmbiguousHeader,
         Self::UnexpectedScopes,
         Self::MissingHeader,
+        Self::AssertionMissing,
+        Self::AssertionInvalid,
+        Self::AssertionExpired,
         Self::UserMissing,
         Self::UserInvalid,
+        Self::AssertionUserMismatch,
         Self::UserNotAllowed,
     ];
 
@@ -90,6 +113,10 @@ impl Code {
             Self::AmbiguousHeader => "trusted_proxy_ambiguous_header",
             Self::UnexpectedScopes => "trusted_proxy_unexpected_scopes",
             Self::MissingHeader => "trusted_proxy_missing_header",
+            Self::AssertionMissing => "trusted_proxy_assertion_missing",
+            Self::AssertionInvalid => "trusted_proxy_assertion_invalid",
+            Self::AssertionExpired => "trusted_proxy_assertion_expired",
+            Self::AssertionUserMismatch => "trusted_proxy_assertion_user_mismatch",
             Self::UserMissing => "trusted_proxy_user_missing",
             Self::UserInvalid => "trusted_proxy_user_invalid",
             Self::UserNotAllowed => "trusted_proxy_user_not_allowed",
@@ -103,9 +130,15 @@ impl Code {
             | Self::LoopbackSource
             | Self::LocalInterfaceSource
             | Self::LocalInterfaceCheckFailed
+            | Self::AssertionUserMismatch
             | Self::UserNotAllowed => 403,
             Self::AmbiguousHeader | Self::UnexpectedScopes => 400,
-            Self::MissingHeader | Self::UserMissing | Self::UserInvalid => 401,
+            Self::MissingHeader
+            | Self::AssertionMissing
+            | Self::AssertionInvalid
+            | Self::AssertionExpired
+            | Self::UserMissing
+            | Self::UserInvalid => 401,
         }
     }
 
@@ -132,6 +165,12 @@ impl Code {
             Self::AmbiguousHeader => "a header that identity depends on is ambiguous",
             Self::UnexpectedScopes => "the request names scopes, which are not accepted here",
             Self::MissingHeader => "a header that the trusted proxy must set is missing",
+            Self::AssertionMissing => "the request shows no signed identity",
+            Self::AssertionInvalid => "the signed identity could not be verified",
+            Self::AssertionExpired => "the signed identity has expired",
+            Self::AssertionUserMismatch => {
+                "the signed identity is not that of the user whom the trusted proxy named"
+            }
             Self::UserMissing => "the trusted proxy named no user",
             Self::UserInvalid => "the trusted proxy named a user that is not valid",
             Self::UserNotAllowed => "the user is not allowed",
@@ -147,7 +186,7 @@ impl Denial {
     /// The rule that refused.
     pub fn code(&self) -> Code {
         match self.0 {
-            Cause::UntrustedSource(_) => Code::UntrustedSource,
+            Cause::UntrustedSource(_) | Cause::UnnamedCertificate(..) => Code::UntrustedSource,
             Cause::LoopbackSource(_) => Code::LoopbackSource,
             Cause::LocalInterfaceSource(_) => Code::LocalInterfaceSource,
             Cause::LocalInterfaceCheckFailed(_) => Code::LocalInterfaceCheckFailed,
@@ -158,9 +197,13 @@ impl Denial {
             | Cause::NotScopes => Code::AmbiguousHeader,
             Cause::UnexpectedScopes => Code::UnexpectedScopes,
             Cause::MissingHeader(..) => Code::MissingHeader,
+            Cause::AssertionMissing(..) => Code::AssertionMissing,
+            Cause::AssertionFault(_, AssertionFault::Invalid(_)) => Code::AssertionInvalid,
+            Cause::AssertionFault(_, AssertionFault::Expired(_)) => Code::AssertionExpired,
+            Cause::UserMismatch(..) => Code::AssertionUserMismatch,
             Cause::UserMissing(..) => Code::UserMissing,
             Cause::UserInvalid(..) => Code::UserInvalid,
-            Cause::UserNotAllowed(_) => Code::UserNotAllowed,
+            Cause::UserNotAllowed(_) | Cause::ServiceNotAllowed(_) => Code::UserNotAllowed,
         }
     }
 
@@ -196,6 +239,23 @@ impl fmt::Display for Cause {
             Self::UntrustedSource(address) => {
                 write!(f, "got source `{address}`, expected one of `gateway.trustedProxies`")
             }
+            Self::UnnamedCertificate(source, names) => {
+                let expected = "expected one for a name in \
+                     `gateway.auth.trustedProxy.clientCertNames`";
+                match names {
+                    None => write!(f, "got source `{source}` without a certificate, {expected}"),
+                    Some(None) => write!(
+                        f,
+                        "got source `{source}` with a certificate for no DNS name, URI or e-mail \
+                         address, {expected}"
+                    ),
+                    Some(Some(name)) => write!(
+                        f,
+                        "got source `{source}` with a certificate for `{}`, {expected}",
+                        shown(&name.to_string())
+                    ),
+                }
+            }
             Self::LoopbackSource(address) => {
                 write!(f, "got loopback source `{address}`, expected another or `allowLoopback = true`")
             }
@@ -220,11 +280,44 @@ impl fmt::Display for Cause {
             Self::MissingHeader(name, missing) => {
                 write!(f, "got {missing} `{name}`, expected the trusted proxy to set it")
             }
+            Self::AssertionMissing(name, Carriage::Bearer, Missing::Blank) => {
+                write!(f, "got no bearer token in `{name}`, expected a signed assertion")
+            }
+            Self::AssertionMissing(name, _, missing) => {
+                write!(f, "got {missing} `{name}`, expected a signed assertion")
+            }
+            Self::AssertionFault(name, AssertionFault::Invalid(problem)) => {
+                write!(f, "the assertion in `{name}`: {problem}")
+            }
+            Self::AssertionFault(name, AssertionFault::Expired(seconds)) => write!(
+                f,
+                "the assertion in `{name}` ended {seconds} s ago, expected one that is still good \
+                 (are both clocks right?)"
+            ),
+            Self::UserMismatch(name, Some(user)) => write!(
+                f,
+                "got an assertion of user `{}`, expected the one in `{name}`",
+                shown(user)
+            ),
+            Self::UserMismatch(name, None) => {
+                write!(f, "got an assertion of a service, expected no user in `{name}` beside it")
+            }
+            Self::ServiceNotAllowed(service) => write!(
+                f,
+                "got service `{}`, expected one of `gateway.auth.trustedProxy.assertion.allowServices`",
+                shown(service)
+            ),
             Self::UserMissing(name, missing) => write!(f, "got {missing} `{name}`, expected a user"),
             Self::UserInvalid(name, UserProblem::TooLong(bytes)) => {
                 write!(f, "got {bytes} bytes in `{name}`, expected a user of at most {MAX_USER_BYTES}")
             }
-            Self::UserInvalid(name, _) => {
+            Self::UserInvalid(name, UserProblem::Comma) => {
+                write!(f, "got a comma in the user of `{name}`, expected one user")
+            }
+            Self::UserInvalid(name, UserProblem::Blank) => {
+                write!(f, "got white space around the user of `{name}`, expected none")
+            }
+            Self::UserInvalid(name, UserProblem::NotAscii) => {
                 write!(f, "got a byte outside printable ASCII in `{name}`, expected a user in ASCII")
             }
             Self::UserNotAllowed(user) => {
@@ -232,6 +325,17 @@ impl fmt::Display for Cause {
             }
         }
     }
+}
+
+/// Text that others chose, fit for a line of a log.
+fn shown(text: &str) -> String {
+    const MOST: usize = 120;
+    let cut = text.chars().take(MOST);
+    let printable = cut.map(|char| match char {
+        ' '..='~' => char,
+        _ => '?',
+    });
+    printable.collect()
 }
 
 impl fmt::Display for Missing {
@@ -267,8 +371,12 @@ mod tests {
                 ("trusted_proxy_ambiguous_header", 400, "invalid_request"),
                 ("trusted_proxy_unexpected_scopes", 400, "invalid_request"),
                 ("trusted_proxy_missing_header", 401, "unauthorized"),
+                ("trusted_proxy_assertion_missing", 401, "unauthorized"),
+                ("trusted_proxy_assertion_invalid", 401, "unauthorized"),
+                ("trusted_proxy_assertion_expired", 401, "unauthorized"),
                 ("trusted_proxy_user_missing", 401, "unauthorized"),
                 ("trusted_proxy_user_invalid", 401, "unauthorized"),
+                ("trusted_proxy_assertion_user_mismatch", 403, "forbidden"),
                 ("trusted_proxy_user_not_allowed", 403, "forbidden"),
             ]
         );

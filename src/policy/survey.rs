@@ -12,6 +12,8 @@ pub(super) struct Survey<'a> {
     pub(super) user: Option<&'a [u8]>,
     /// The value of `x-openclaw-scopes`, trimmed; `None` where it is absent.
     pub(super) scopes: Option<&'a [u8]>,
+    /// The value of the assertion's header, trimmed; `None` where it is absent.
+    pub(super) assertion: Option<&'a [u8]>,
     alias: Option<&'a FieldName>,
     repeated: Option<&'a FieldName>,
     /// A bit for each required header that came.
@@ -30,6 +32,7 @@ impl<'a> Survey<'a> {
             classes: [Class::Drop; MAX_FIELDS],
             user: None,
             scopes: None,
+            assertion: None,
             alias: None,
             repeated: None,
             came: 0,
@@ -52,6 +55,7 @@ impl<'a> Survey<'a> {
             let earlier = match entry.class {
                 Class::User => survey.user.replace(trim(field.value)).is_some(),
                 Class::Scopes => survey.scopes.replace(trim(field.value)).is_some(),
+                _ if entry.is_assertion => survey.assertion.replace(trim(field.value)).is_some(),
                 _ => false,
             };
             let bit = entry.required.map_or(0, required_bit);

@@ -63,7 +63,19 @@ pub enum UserProblem {
 
 /// A user that the policy let pass. Made by it alone.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct VerifiedUser<'a>(&'a str);
+pub struct VerifiedUser<'a> {
+    name: &'a str,
+    principal: Principal,
+}
+
+/// What a verified name is that of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Principal {
+    /// A user.
+    User,
+    /// A service with a token of its own.
+    Service,
+}
 
 impl AllowUsers {
     /// Lists users; each is trimmed, duplicates are fine.
@@ -129,19 +141,24 @@ impl fmt::Debug for UserList {
 
 impl<'a> VerifiedUser<'a> {
     /// Whoever calls this vouches for the user: the policy alone does.
-    pub(super) fn vouch(user: &'a str) -> Self {
-        Self(user)
+    pub(super) fn vouch(name: &'a str, principal: Principal) -> Self {
+        Self { name, principal }
     }
 
-    /// The user: printable ASCII, trimmed, 1 to [`MAX_USER_BYTES`] bytes.
+    /// The user, or the service: printable ASCII, trimmed, 1 to [`MAX_USER_BYTES`] bytes.
     pub fn as_str(&self) -> &'a str {
-        self.0
+        self.name
+    }
+
+    /// What it is the name of.
+    pub fn principal(&self) -> Principal {
+        self.principal
     }
 }
 
 impl fmt::Debug for VerifiedUser<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "VerifiedUser({})", self.0)
+        write!(f, "VerifiedUser({})", self.name)
     }
 }
 
@@ -154,6 +171,14 @@ pub(super) fn read_user(value: &[u8]) -> Result<&str, UserProblem> {
         return Err(UserProblem::NotAscii);
     }
     str::from_utf8(value).map_err(|_| UserProblem::NotAscii)
+}
+
+/// Reads a claim as a user: it is not trimmed, for others may read it as it is.
+pub(super) fn read_claim(claim: &str) -> Result<&str, UserProblem> {
+    match read_entry(claim)? {
+        user if user == claim => Ok(user),
+        _ => Err(UserProblem::Blank),
+    }
 }
 
 fn read_entry(entry: &str) -> Result<&str, UserProblem> {

@@ -6,17 +6,21 @@ use super::record::Record;
 use super::respond::{self, Answer, Problem, Refusal};
 use super::response::AnswerFields;
 use super::{ConnectionFacts, FrontDoor};
+use crate::assertion::{Examination, KeyStore};
 use crate::forwarded::{Facts, Scheme, write_field};
 use crate::http1::body::Framing;
 use crate::http1::request::HeadError;
 use crate::http1::response::RequestKind;
-use crate::policy::{Code, Denial, Field, Identity, Permit, Request, Standing, Upgrade};
+use crate::policy::{
+    Code, Denial, Field, Identity, Keyless, Permit, Request, Standing, Upgrade, Verify,
+};
 use crate::request_id::RequestId;
-use crate::snapshot::{Exceeded, Snapshot};
+use crate::snapshot::{Exceeded, SignedIdentity, Snapshot};
 use crate::telemetry::metrics::{Limit, Outcome};
 use bytes::Bytes;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 /// A request's head, from HTTP/1.1 or HTTP/2, read and checked.
 pub(crate) struct RequestView<'a> {
@@ -34,6 +38,28 @@ pub(crate) struct RequestView<'a> {
 pub(super) enum Admission {
     Admitted(Admitted),
     Refused(Refused),
+}
+
+/// What comes of deciding on a request.
+pub(super) enum Decision {
+    Made(Admission),
+    /// It is signed with a key that isn't known, which may be new: look for the key, and
+    /// decide again for good.
+    Open(SoughtKey),
+}
+
+/// A key that an assertion is signed with and that isn't known.
+pub(super) struct SoughtKey {
+    keys: Arc<KeyStore>,
+    id: Box<str>,
+    denial: Denial,
+}
+
+impl SoughtKey {
+    /// Looks for it, for a while; what came of it shows in the next decision.
+    pub(super) async fn seek(self) {
+        self.keys.seek(&self.id).await;
+    }
 }
 
 /// A permitted request, ready to go out. It borrows nothing of its head.
@@ -95,6 +121,22 @@ impl FrontDoor {
         facts: &ConnectionFacts,
         view: &RequestView<'_>,
         fields: &[Field<'_>],
+    ) -> Decision {
+        self.decide(&Arrival {
+            snapshot,
+            facts,
+            view,
+            fields,
+        })
+    }
+
+    /// The same once its key has been looked for: one that isn't known now is none.
+    pub(super) fn admit_finally(
+        &self,
+        snapshot: &Snapshot,
+        facts: &ConnectionFacts,
+        view: &RequestView<'_>,
+        fields: &[Field<'_>],
     ) -> Admission {
         let arrival = Arrival {
             snapshot,
@@ -102,8 +144,21 @@ impl FrontDoor {
             view,
             fields,
         };
+        match self.decide(&arrival) {
+            Decision::Made(admission) => admission,
+            Decision::Open(sought) => self.deny(&arrival, &sought.denial),
+        }
+    }
+
+    fn decide(&self, arrival: &Arrival<'_>) -> Decision {
+        let Arrival {
+            snapshot,
+            facts,
+            view,
+            fields,
+        } = *arrival;
         if facts.is_outdated(snapshot) {
-            return Admission::Refused(arrival.outdated());
+            return Decision::Made(Admission::Refused(arrival.outdated()));
         }
         let request = Request {
             method: view.method,
@@ -111,20 +166,39 @@ impl FrontDoor {
             upgrade: view.upgrade,
             fields,
         };
-        let permit = match snapshot.policy.decide(&facts.source, &request) {
+        let verifier = snapshot.signed_identity.as_deref();
+        let verifier = verifier.map(SignedIdentity::verifier);
+        let examination = verifier.map(|verifier| verifier.examine(SystemTime::now()));
+        let proof: &dyn Verify = match &examination {
+            Some(examination) => examination,
+            None => &Keyless,
+        };
+        let permit = match snapshot.policy.decide(facts.peer(), &request, proof) {
             Ok(permit) => permit,
             Err(denial) => {
-                self.metrics.denial(denial.code().as_str());
-                return Admission::Refused(arrival.deny(&denial));
+                let unknown = examination.as_ref().and_then(Examination::unknown_key);
+                return match verifier.zip(unknown) {
+                    Some((verifier, id)) => Decision::Open(SoughtKey {
+                        keys: verifier.keys().clone(),
+                        id,
+                        denial,
+                    }),
+                    None => Decision::Made(self.deny(arrival, &denial)),
+                };
             }
         };
-        match arrival.reached(&permit) {
+        Decision::Made(match arrival.reached(&permit) {
             Some((limit, problem)) => {
                 self.metrics.limit_reached(limit);
                 Admission::Refused(arrival.refuse(problem, permit.standing()))
             }
             None => Admission::Admitted(arrival.write(&permit)),
-        }
+        })
+    }
+
+    fn deny(&self, arrival: &Arrival<'_>, denial: &Denial) -> Admission {
+        self.metrics.denial(denial.code().as_str());
+        Admission::Refused(arrival.deny(denial))
     }
 
     /// Refuses a head that could not be read; there is nothing to decide on.
@@ -428,8 +502,12 @@ impl From<Code> for Belief {
             Code::AmbiguousHeader
             | Code::UnexpectedScopes
             | Code::MissingHeader
+            | Code::AssertionMissing
+            | Code::AssertionInvalid
+            | Code::AssertionExpired
             | Code::UserMissing
             | Code::UserInvalid
+            | Code::AssertionUserMismatch
             | Code::UserNotAllowed => Self::TrustedProxy,
         }
     }

@@ -4,9 +4,9 @@
 use super::admission::denial_answer;
 use super::respond::{Answer, Problem};
 use super::{ConnectionFacts, FrontDoor};
-use crate::policy::{Denial, Identity, Permit, Upgrade};
+use crate::policy::{Denial, Identity, Permit, Principal, Upgrade};
 use crate::request_id::RequestId;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{SignedIdentity, Snapshot};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -22,10 +22,13 @@ pub(super) struct Grant {
 enum Who {
     User {
         user: Box<str>,
+        principal: Principal,
         /// What a WebSocket may do for as long as it lives, as the gateway was told; none
         /// where it was told nothing.
         scopes: Option<Box<[u8]>>,
         has_credential: bool,
+        /// By what a WebSocket's user was proven, which is not asked again while it lives.
+        proven_by: Option<Arc<SignedIdentity>>,
     },
     /// Nobody: a public route's.
     Public { method: Box<str>, path: Box<str> },
@@ -45,6 +48,8 @@ pub(super) enum Revoked {
     ScopesCut,
     #[error("`upstream.credential`, which was put on, is no longer configured")]
     CredentialGone,
+    #[error("the user was not proven as `gateway.auth.trustedProxy.assertion` asks now")]
+    Unproven,
     #[error("the connection is from before `gateway.tls` changed")]
     Outdated,
 }
@@ -59,6 +64,7 @@ impl Revoked {
             | Self::RouteGone
             | Self::ScopesCut
             | Self::CredentialGone
+            | Self::Unproven
             | Self::Outdated => Problem::Outdated.answer(request_id.as_str(), accept),
         }
     }
@@ -71,6 +77,7 @@ impl Revoked {
             Self::RouteGone => "route_gone",
             Self::ScopesCut => "scopes_cut",
             Self::CredentialGone => "credential_gone",
+            Self::Unproven => "assertion_changed",
             Self::Outdated => "tls_changed",
         }
     }
@@ -87,12 +94,17 @@ impl Grant {
             },
             Identity::User { user, scopes } => Who::User {
                 user: user.as_str().into(),
+                principal: user.principal(),
                 scopes: (upgrade == Upgrade::Websocket && scopes.is_sent()).then(|| {
                     let mut told = Vec::new();
                     scopes.write_to(&mut told);
                     told.into()
                 }),
                 has_credential: snapshot.rewriter.has_credential(),
+                proven_by: match upgrade {
+                    Upgrade::Websocket => snapshot.signed_identity.clone(),
+                    Upgrade::None => None,
+                },
             },
         };
         Self { upgrade, who }
@@ -127,19 +139,24 @@ impl Grant {
         } = now;
         match &self.who {
             Who::Public { method, path } => {
-                if !policy.is_public(facts.source, method, path, self.upgrade) {
+                if !policy.is_public(facts.peer(), method, path, self.upgrade) {
                     return Err(Revoked::RouteGone);
                 }
             }
             Who::User {
                 user,
+                principal,
                 scopes,
                 has_credential,
+                proven_by,
             } => {
-                let permitted = policy.still_permits(facts.source, user);
+                let permitted = policy.still_permits(facts.peer(), user, *principal);
                 permitted.map_err(Revoked::Denied)?;
                 if is_websocket && !policy.still_grants(user, scopes.as_deref()) {
                     return Err(Revoked::ScopesCut);
+                }
+                if is_websocket && !proves(proven_by.as_deref(), now.signed_identity.as_deref()) {
+                    return Err(Revoked::Unproven);
                 }
                 if *has_credential && !rewriter.has_credential() {
                     return Err(Revoked::CredentialGone);
@@ -147,6 +164,15 @@ impl Grant {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether whoever was proven `then` would still be, as far as rules and keys go.
+fn proves(then: Option<&SignedIdentity>, now: Option<&SignedIdentity>) -> bool {
+    match (then, now) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(then), Some(now)) => then.proves_as_much_as(now),
     }
 }
 

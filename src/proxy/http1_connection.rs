@@ -1,7 +1,7 @@
 //! An HTTP/1 connection: head after head, each decided on by itself, until one
 //! side has enough.
 
-use super::admission::{Admission, Admitted, Fault, RequestView};
+use super::admission::{Admission, Admitted, Decision, Fault, RequestView};
 use super::forward::{Ground, Next, Served};
 use super::grant::{Changes, Grant};
 use super::inbound::Inbound;
@@ -15,7 +15,7 @@ use super::websocket::{self, Bounds, Closed, Tunnel};
 use super::{ConnectionFacts, FrontDoor};
 use crate::drain::DrainWatch;
 use crate::http1::body::{Decoder, Framing};
-use crate::http1::request::{self, FieldList};
+use crate::http1::request::{self, FieldList, HeadError};
 use crate::http1::response::RequestKind;
 use crate::http1::scan::HeadScanner;
 use crate::http1::{Persistence, Version};
@@ -65,12 +65,8 @@ pub(super) async fn serve<S>(
         let snapshot = door.snapshot();
         let (admission, line) = match head {
             Head::Whole(length) => {
-                let admitted = admit(
-                    &door,
-                    &snapshot,
-                    &facts,
-                    &connection.inbound.unread()[..length],
-                );
+                let head = &connection.inbound.unread()[..length];
+                let admitted = admit(&door, &snapshot, &facts, head).await;
                 connection.inbound.consume(length);
                 admitted
             }
@@ -126,38 +122,61 @@ pub(super) async fn serve<S>(
 }
 
 /// Reads the head and decides, while nothing else can touch the buffer.
-fn admit(
+async fn admit(
     door: &FrontDoor,
     snapshot: &Snapshot,
     facts: &ConnectionFacts,
     bytes: &[u8],
 ) -> (Admission, Line) {
+    let sought = {
+        let mut fields = FieldList::default();
+        let (view, line) = match read(bytes, snapshot, &mut fields) {
+            Ok(read) => read,
+            Err(error) => return (door.refuse_head(snapshot, facts, &error), Line::UNREAD),
+        };
+        match door.admit(snapshot, facts, &view, fields.as_slice()) {
+            Decision::Made(admission) => return (admission, line),
+            Decision::Open(sought) => sought,
+        }
+    };
+    // Read again afterwards, rather than held by every request meanwhile.
+    sought.seek().await;
     let mut fields = FieldList::default();
-    match request::parse(bytes, snapshot.limits.max_headers, &mut fields) {
-        Ok(head) => {
-            let line = Line {
-                version: head.version,
-                persistence: head.persistence,
-                framing: head.framing,
-            };
-            let view = RequestView {
-                method: head.method,
-                target: head.target,
-                host: head.host.as_str(),
-                framing: head.framing,
-                upgrade: head.upgrade,
-                websocket_key: head.websocket_key,
-                // RFC 9110 section 10.1.1: HTTP/1.0 clients don't know the answer.
-                expects_continue: head.expects_continue && head.version == Version::Http11,
-                protocol: match head.version {
-                    Version::Http10 => "HTTP/1.0",
-                    Version::Http11 => "HTTP/1.1",
-                },
-            };
-            (door.admit(snapshot, facts, &view, fields.as_slice()), line)
+    match read(bytes, snapshot, &mut fields) {
+        Ok((view, line)) => {
+            let fields = fields.as_slice();
+            (door.admit_finally(snapshot, facts, &view, fields), line)
         }
         Err(error) => (door.refuse_head(snapshot, facts, &error), Line::UNREAD),
     }
+}
+
+fn read<'a>(
+    bytes: &'a [u8],
+    snapshot: &Snapshot,
+    fields: &mut FieldList<'a>,
+) -> Result<(RequestView<'a>, Line), HeadError> {
+    let head = request::parse(bytes, snapshot.limits.max_headers, fields)?;
+    let line = Line {
+        version: head.version,
+        persistence: head.persistence,
+        framing: head.framing,
+    };
+    let view = RequestView {
+        method: head.method,
+        target: head.target,
+        host: head.host.as_str(),
+        framing: head.framing,
+        upgrade: head.upgrade,
+        websocket_key: head.websocket_key,
+        // RFC 9110 section 10.1.1: HTTP/1.0 clients don't know the answer.
+        expects_continue: head.expects_continue && head.version == Version::Http11,
+        protocol: match head.version {
+            Version::Http10 => "HTTP/1.0",
+            Version::Http11 => "HTTP/1.1",
+        },
+    };
+    Ok((view, line))
 }
 
 /// What the connection needs to know of a request beyond its admission.

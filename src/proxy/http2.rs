@@ -1,7 +1,7 @@
 //! HTTP/2 connections: Pingora's session for each stream, our decision and our
 //! exchange for each request.
 
-use super::admission::{Admission, Fault, Refused, RequestView};
+use super::admission::{Admission, Decision, Fault, Refused, RequestView};
 use super::forward::{Ground, Next, Served};
 use super::grant::Changes;
 use super::http2_leaving::Leaving;
@@ -74,7 +74,7 @@ pub(super) async fn serve<S>(
     let snapshot = door.snapshot();
     let ledger = Arc::new(Ledger::new(Terms {
         max_cancelled: snapshot.limits.http2_max_resets,
-        is_trusted: snapshot.policy.trusts(facts.source),
+        is_trusted: snapshot.policy.trusts(facts.peer()),
     }));
     let transport = Box::new(Http2Transport::new(transport, ledger.clone()));
     let greeting = handshake(transport, Some(options(&snapshot)));
@@ -221,7 +221,7 @@ async fn serve_stream(
     let snapshot = door.snapshot();
     let has_body = !session.is_body_empty();
     let stream = Http2Stream::new(session);
-    let admission = stream.with_header(|header| admit(door, &snapshot, facts, header, has_body));
+    let admission = admit(door, &snapshot, facts, &stream, has_body).await;
     let stall = snapshot.limits.body_stall_timeout;
     match admission {
         Admission::Refused(refused) => {
@@ -277,18 +277,33 @@ async fn serve_stream(
     }
 }
 
-fn admit(
+async fn admit(
     door: &FrontDoor,
     snapshot: &Snapshot,
     facts: &ConnectionFacts,
-    header: &RequestHeader,
+    stream: &Http2Stream,
     has_body: bool,
 ) -> Admission {
-    let mut fields = FieldList::default();
-    match view(header, has_body, &snapshot.limits, &mut fields) {
-        Ok(view) => door.admit(snapshot, facts, &view, fields.as_slice()),
-        Err(error) => door.refuse_head(snapshot, facts, &error),
-    }
+    let limits = &snapshot.limits;
+    let decision = stream.with_header(|header| {
+        let mut fields = FieldList::default();
+        match view(header, has_body, limits, &mut fields) {
+            Ok(view) => door.admit(snapshot, facts, &view, fields.as_slice()),
+            Err(error) => Decision::Made(door.refuse_head(snapshot, facts, &error)),
+        }
+    });
+    let sought = match decision {
+        Decision::Made(admission) => return admission,
+        Decision::Open(sought) => sought,
+    };
+    sought.seek().await;
+    stream.with_header(|header| {
+        let mut fields = FieldList::default();
+        match view(header, has_body, limits, &mut fields) {
+            Ok(view) => door.admit_finally(snapshot, facts, &view, fields.as_slice()),
+            Err(error) => door.refuse_head(snapshot, facts, &error),
+        }
+    })
 }
 
 /// The same facts that an HTTP/1.1 head gives, under the same rules. Pingora and

@@ -18,6 +18,8 @@ pub fn watched_files(config: &Config, environment: Environment<'_>) -> BTreeSet<
         }
     }
     files.extend(config.upstream.ca_file.clone());
+    let assertion = config.gateway.trusted_proxy.assertion.as_ref();
+    files.extend(assertion.and_then(|assertion| assertion.ca_file.clone()));
     if let AllowUsersSource::File(path) = &config.gateway.trusted_proxy.allow_users {
         files.insert(path.clone());
     }

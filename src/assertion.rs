@@ -1,0 +1,181 @@
+//! Signed identity: the assertions (JWT, RFC 7519) with which identity proxies prove who
+//! the user is.
+//!
+//! Signatures are verified by ring, which does TLS here as well: a JWT library would
+//! bring a second implementation of the same algorithms, and none of them takes AWS's
+//! padded tokens. What surrounds the signature is small, and it is what is guarded here:
+//! the algorithms are those of the configuration and never the token's choice, the keys
+//! are those of the configured URL and never the token's, and every claim that is asked
+//! for must be there, of its type, and right.
+
+mod algorithm;
+mod cache;
+mod claims;
+mod compact;
+mod key_set;
+mod key_store;
+
+pub use algorithm::Algorithm;
+pub use claims::{Audience, Expectations};
+pub use key_set::KeySetError;
+pub use key_store::{Fetch, FetchError, KeyStore, Layout, State, keep_fresh};
+
+use crate::policy::{AssertionFault, Claimed, Verify};
+use cache::{Cache, Verified};
+use claims::{Bearer, Times};
+use compact::Compact;
+use key_set::KeySet;
+use std::cell::{Cell, OnceCell};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// How far the clocks may be apart, in seconds.
+const LEEWAY: u64 = 30;
+
+/// Verifies assertions, and remembers for a while which ones were genuine.
+pub struct Verifier {
+    expectations: Expectations,
+    keys: Arc<KeyStore>,
+    cache: Cache,
+}
+
+/// The verifier's look at one request.
+pub struct Examination<'v> {
+    verifier: &'v Verifier,
+    now: u64,
+    verified: OnceCell<Arc<Verified>>,
+    unknown_key: Cell<Option<Box<str>>>,
+}
+
+impl Verifier {
+    /// A verifier that has seen nothing yet.
+    #[must_use]
+    pub fn new(expectations: Expectations, keys: Arc<KeyStore>) -> Self {
+        Self {
+            expectations,
+            keys,
+            cache: Cache::default(),
+        }
+    }
+
+    /// Where its keys are kept.
+    #[must_use]
+    pub fn keys(&self) -> &Arc<KeyStore> {
+        &self.keys
+    }
+
+    /// For a request that came at `now`.
+    #[must_use]
+    pub fn examine(&self, now: SystemTime) -> Examination<'_> {
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Examination {
+            verifier: self,
+            now: since.as_secs(),
+            verified: OnceCell::new(),
+            unknown_key: Cell::new(None),
+        }
+    }
+}
+
+impl Examination<'_> {
+    /// The id of the key that the assertion is signed with, where that key isn't known:
+    /// it may be new.
+    #[must_use]
+    pub fn unknown_key(&self) -> Option<Box<str>> {
+        self.unknown_key.take()
+    }
+
+    fn find(&self, token: &[u8]) -> Result<Arc<Verified>, AssertionFault> {
+        let Verifier {
+            expectations,
+            keys,
+            cache,
+        } = self.verifier;
+        let known = keys.current();
+        if let Some(verified) = cache.get(token)
+            && verified.key_set == known.generation
+            && self.now < known.good_until
+            && self.now < verified.ends.saturating_add(LEEWAY)
+        {
+            return Ok(verified);
+        }
+        let compact = Compact::parse(token, expectations.is_padded()).map_err(invalid)?;
+        let header = compact.header();
+        let algorithm = expectations.algorithm(header).map_err(invalid)?;
+        let id = header.key_id().map_err(invalid)?;
+        let Some(key) = known.find(id, algorithm, self.now) else {
+            let fault = unknown(id, &known, self.now);
+            self.unknown_key.set(Some(id.into()));
+            return Err(fault);
+        };
+        if !algorithm.verifies(key, compact.signed(), compact.signature()) {
+            return Err(invalid("its signature doesn't fit its key"));
+        }
+        let claims = compact.claims().map_err(invalid)?;
+        let Times { ends } = expectations.check(header, &claims, self.now)?;
+        let bearer = Bearer::of(&claims, &expectations.claim).map_err(invalid)?;
+        let verified = Arc::new(Verified {
+            bearer,
+            ends,
+            key_set: known.generation,
+        });
+        cache.put(token, verified.clone());
+        Ok(verified)
+    }
+}
+
+impl Verify for Examination<'_> {
+    fn verify(&self, token: &[u8]) -> Result<Claimed<'_>, AssertionFault> {
+        let found = self.find(token)?;
+        Ok(match &self.verified.get_or_init(|| found).bearer {
+            Bearer::User(user) => Claimed::User(user),
+            Bearer::Service(service) => Claimed::Service(service),
+        })
+    }
+}
+
+fn invalid(problem: impl Into<Box<str>>) -> AssertionFault {
+    AssertionFault::Invalid(problem.into())
+}
+
+fn unknown(id: &str, known: &KeySet, now: u64) -> AssertionFault {
+    let good = known.good(now);
+    invalid(match good {
+        0 => "the issuer's keys are not to be had: see the log and `/status`".to_owned(),
+        _ => format!(
+            "got key `{}`, expected one of the {good} that are published, and fit for the \
+             algorithm",
+            printable(id)
+        ),
+    })
+}
+
+/// A token's own words, fit for a line of a log.
+fn printable(text: &str) -> String {
+    const MOST: usize = 80;
+    let mut shown: String = text
+        .chars()
+        .take(MOST)
+        .map(|char| match char {
+            ' '..='~' if char != '`' => char,
+            _ => '?',
+        })
+        .collect();
+    if text.chars().nth(MOST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier")
+            .field("expectations", &self.expectations)
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

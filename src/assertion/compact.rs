@@ -1,0 +1,166 @@
+//! The compact serialisation of a signed token (RFC 7515 §3.1): `header.claims.signature`.
+
+use super::printable;
+use base64::Engine;
+use base64::alphabet::URL_SAFE;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// The longest token, in bytes: what a request's head may hold has room for no more.
+const MOST_BYTES: usize = 16 << 10;
+
+/// RFC 7515 §2: without padding, and with nothing in the bits that are left over.
+const PLAIN: GeneralPurpose = engine(DecodePaddingMode::RequireNone);
+/// AWS's load balancers pad.
+const PADDED: GeneralPurpose = engine(DecodePaddingMode::RequireCanonical);
+
+const fn engine(padding: DecodePaddingMode) -> GeneralPurpose {
+    let config = GeneralPurposeConfig::new().with_decode_padding_mode(padding);
+    GeneralPurpose::new(&URL_SAFE, config)
+}
+
+/// A token taken apart; nothing of it is verified.
+pub(super) struct Compact<'a> {
+    header: Header,
+    claims: Vec<u8>,
+    signature: Vec<u8>,
+    signed: &'a [u8],
+}
+
+/// The protected header: of its members those that matter here. `jku`, `jwk`, `x5u` and
+/// `x5c` would let a token bring its own key, and are not looked at.
+#[derive(Debug, Deserialize)]
+pub(super) struct Header {
+    pub(super) alg: String,
+    kid: Option<String>,
+    typ: Option<String>,
+    crit: Option<Value>,
+    /// AWS: the load balancer.
+    pub(super) signer: Option<String>,
+    /// AWS: the client at the identity provider.
+    pub(super) client: Option<String>,
+    /// AWS: the identity provider.
+    pub(super) iss: Option<String>,
+    /// AWS: when it ends.
+    pub(super) exp: Option<Value>,
+}
+
+impl<'a> Compact<'a> {
+    /// Takes a token apart.
+    pub(super) fn parse(token: &'a [u8], is_padded: bool) -> Result<Self, String> {
+        if token.len() > MOST_BYTES {
+            return Err(format!(
+                "got {} bytes, expected a token of at most {MOST_BYTES}",
+                token.len()
+            ));
+        }
+        let parts: Vec<&[u8]> = token.splitn(6, |byte| *byte == b'.').collect();
+        let [header, claims, signature] = parts[..] else {
+            return Err(match parts.len() {
+                5 => "got an encrypted token, expected a signed one".to_owned(),
+                count => format!("got {count} parts, expected header, claims and signature"),
+            });
+        };
+        let engine = if is_padded { &PADDED } else { &PLAIN };
+        let decode = |part: &[u8], name: &str| {
+            engine
+                .decode(part)
+                .map_err(|_| format!("its {name} is not base64url, as RFC 7515 has it"))
+        };
+        let signed = &token[..header.len() + 1 + claims.len()];
+        let header: Header = serde_json::from_slice(&decode(header, "header")?)
+            .map_err(|_| "its header is no JSON object with `alg`, each member once".to_owned())?;
+        header.check()?;
+        Ok(Self {
+            header,
+            claims: decode(claims, "claims")?,
+            signature: decode(signature, "signature")?,
+            signed,
+        })
+    }
+
+    pub(super) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// What the signature is over.
+    pub(super) fn signed(&self) -> &'a [u8] {
+        self.signed
+    }
+
+    pub(super) fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+
+    /// The claims, each name once (RFC 7519 §4).
+    pub(super) fn claims(&self) -> Result<Map<String, Value>, String> {
+        serde_json::from_slice::<Claims>(&self.claims)
+            .map(|claims| claims.0)
+            .map_err(|_| "its claims are no JSON object with each name once".to_owned())
+    }
+}
+
+impl Header {
+    fn check(&self) -> Result<(), String> {
+        // RFC 7515 §4.1.11: whoever doesn't understand one of these must refuse.
+        if self.crit.is_some() {
+            return Err("got `crit` in its header, expected no extensions".to_owned());
+        }
+        let is_jwt = self.typ.as_ref().is_none_or(|typ| {
+            let typ = typ.to_ascii_lowercase();
+            matches!(typ.trim_start_matches("application/"), "jwt" | "at+jwt")
+        });
+        match is_jwt {
+            true => Ok(()),
+            false => Err(format!(
+                "got type `{}`, expected `JWT`",
+                printable(self.typ.as_deref().unwrap_or_default())
+            )),
+        }
+    }
+
+    /// The id of its key.
+    pub(super) fn key_id(&self) -> Result<&str, String> {
+        match self.kid.as_deref() {
+            None | Some("") => Err("got no `kid` in its header, expected its key's id".to_owned()),
+            Some(id) => Ok(id),
+        }
+    }
+}
+
+/// An object whose names are all different.
+struct Claims(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Claims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Distinct)
+    }
+}
+
+struct Distinct;
+
+impl<'de> Visitor<'de> for Distinct {
+    type Value = Claims;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Claims, A::Error> {
+        let mut claims = Map::new();
+        while let Some((name, value)) = entries.next_entry::<String, Value>()? {
+            if claims.insert(name, value).is_some() {
+                return Err(serde::de::Error::custom("a name comes twice"));
+            }
+        }
+        Ok(Claims(claims))
+    }
+}
+
+/// Bytes as RFC 7515 §2 writes them.
+pub(super) fn base64url(text: &str) -> Option<Vec<u8>> {
+    PLAIN.decode(text).ok()
+}

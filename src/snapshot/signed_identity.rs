@@ -1,0 +1,138 @@
+//! The verifier of signed assertions, and how it comes by the issuer's keys.
+
+use super::BuildError;
+use crate::assertion::{Fetch, FetchError, KeyStore, Layout, Verifier};
+use crate::base_url::BaseUrl;
+use crate::config::{Assertion, Config};
+use crate::http_client::call_once;
+use crate::tls::{self, UpstreamTrust};
+use async_trait::async_trait;
+use http::{Request, StatusCode, header};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// For one document of keys, in time and in bytes: Google's has 5 kB.
+const LIMIT: (Duration, usize) = (Duration::from_secs(10), 256 << 10);
+
+/// Verifies the assertions that one configuration asks for.
+#[derive(Debug)]
+pub struct SignedIdentity {
+    verifier: Verifier,
+    asked_for: Assertion,
+    trust: UpstreamTrust,
+}
+
+impl SignedIdentity {
+    /// The verifier.
+    #[must_use]
+    pub fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
+    /// Where the keys are fetched.
+    #[must_use]
+    pub fn keys_url(&self) -> &BaseUrl {
+        &self.asked_for.keys_url
+    }
+
+    /// Whether whoever was proven by this one's rules is as good as proven by `other`'s.
+    /// Services have a list of their own.
+    #[must_use]
+    pub fn proves_as_much_as(&self, other: &Self) -> bool {
+        let (mine, theirs) = (&self.asked_for, &other.asked_for);
+        mine.expectations == theirs.expectations && self.has_keys_of(other)
+    }
+
+    fn has_keys_of(&self, other: &Self) -> bool {
+        self.asked_for.keys_url == other.asked_for.keys_url
+            && self.trust == other.trust
+            && layout(&self.asked_for) == layout(&other.asked_for)
+    }
+}
+
+/// What `config` asks for, if it asks. What `previous` has found genuine is kept where
+/// nothing has changed, and its keys where those of the same place are needed.
+pub(super) fn build(
+    config: &Config,
+    previous: Option<&Arc<SignedIdentity>>,
+) -> Result<Option<Arc<SignedIdentity>>, BuildError> {
+    let Some(asked_for) = &config.gateway.trusted_proxy.assertion else {
+        return Ok(None);
+    };
+    let trust = match &asked_for.ca_file {
+        None => UpstreamTrust::PublicRoots,
+        Some(path) => {
+            let authorities = tls::certificates(path).and_then(|found| {
+                let trust = UpstreamTrust::Authorities(found);
+                // Malformed ones are found now, and not when keys are needed.
+                tls::client_config(&trust, &path.display().to_string()).map(|_| trust)
+            });
+            authorities.map_err(|source| BuildError::Tls {
+                key: "gateway.auth.trustedProxy.assertion.caFile".to_owned(),
+                source,
+            })?
+        }
+    };
+    let built = |keys| SignedIdentity {
+        verifier: Verifier::new(asked_for.expectations.clone(), keys),
+        asked_for: asked_for.clone(),
+        trust: trust.clone(),
+    };
+    let Some(previous) = previous else {
+        return Ok(Some(Arc::new(built(keys_of(asked_for, &trust)))));
+    };
+    let next = built(previous.verifier.keys().clone());
+    Ok(Some(match next.has_keys_of(previous) {
+        true if next.asked_for.expectations == previous.asked_for.expectations => {
+            previous.clone()
+        }
+        true => Arc::new(next),
+        false => Arc::new(built(keys_of(asked_for, &trust))),
+    }))
+}
+
+fn layout(asked_for: &Assertion) -> Layout {
+    match asked_for.expectations.audience {
+        crate::assertion::Audience::OneOf(_) => Layout::Set,
+        crate::assertion::Audience::Balancer { .. } => Layout::Each,
+    }
+}
+
+fn keys_of(asked_for: &Assertion, trust: &UpstreamTrust) -> Arc<KeyStore> {
+    let publisher = Publisher {
+        url: asked_for.keys_url.clone(),
+        trust: trust.clone(),
+    };
+    KeyStore::new(Box::new(publisher), layout(asked_for))
+}
+
+/// The place where an issuer publishes its keys.
+struct Publisher {
+    url: BaseUrl,
+    trust: UpstreamTrust,
+}
+
+#[async_trait]
+impl Fetch for Publisher {
+    async fn fetch(&self, id: Option<&str>) -> Result<Vec<u8>, FetchError> {
+        let path = self.url.path();
+        let target = match id {
+            Some(id) => format!("{path}/{id}"),
+            None if path.is_empty() => "/".to_owned(),
+            None => path.to_owned(),
+        };
+        let shown = format!("{}{target}", self.url.authority());
+        let failed = |what: String| FetchError::Unanswered(format!("{shown}: {what}"));
+        let request = Request::get(target)
+            .header(header::ACCEPT, "application/json, */*;q=0.1")
+            .body(Vec::new())
+            .map_err(|error| failed(error.to_string()))?;
+        let answer = call_once(&self.url, self.trust.clone(), request, LIMIT).await;
+        let answer = answer.map_err(|error| failed(error.to_string()))?;
+        match answer.status() {
+            StatusCode::OK => Ok(answer.into_body()),
+            // A redirect isn't followed: keys come from the place that was named.
+            other => Err(failed(format!("got status {other}, expected 200"))),
+        }
+    }
+}
