@@ -8,8 +8,8 @@ use portcullis::forwarded::{
     CookiePatterns, Credential, Facts, ForwardedConfig, HeaderBytes, Rewriter, Scheme,
 };
 use portcullis::policy::{
-    AllowUsers, Code, Field, FieldName, LocalInterface, Policy, PolicyConfig, PublicRoute, Request,
-    RoutePath, ScopeCeilings, Source, TrustedNets, Upgrade,
+    AllowUsers, Code, Field, FieldName, Keyless, LocalInterface, Policy, PolicyConfig, PublicRoute,
+    Request, RoutePath, ScopeCeilings, Source, TrustedNets, Upgrade,
 };
 use portcullis::secrets::SecretValue;
 
@@ -53,14 +53,14 @@ impl Case {
         let request = self.request();
         let code = self
             .policy
-            .decide(&self.source, &request)
+            .decide(self.source, &request, &Keyless)
             .err()
             .map(|denial| denial.code());
         assert_eq!(code, expected);
         bencher.bench_local(|| {
             black_box(
                 self.policy
-                    .decide(black_box(&self.source), black_box(&request)),
+                    .decide(black_box(self.source), black_box(&request), &Keyless),
             )
             .is_ok()
         });
@@ -97,7 +97,7 @@ fn permit_and_rewrite(bencher: Bencher<'_, '_>, size: usize) {
         head.clear();
         let permit = case
             .policy
-            .decide(black_box(&case.source), black_box(&request))
+            .decide(black_box(case.source), black_box(&request), &Keyless)
             .expect("the case is permitted");
         rewriter.rewrite(&permit, black_box(&facts), &mut head)
     });
@@ -113,7 +113,7 @@ fn permit_public_route(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| {
         black_box(
             case.policy
-                .decide(black_box(&case.source), black_box(&request)),
+                .decide(black_box(case.source), black_box(&request), &Keyless),
         )
         .is_ok()
     });
@@ -229,6 +229,8 @@ fn config(size: usize) -> PolicyConfig {
     );
     PolicyConfig {
         unix_peer_uids: vec![],
+        client_names: None,
+        assertion: None,
         trusted_proxies: TrustedNets::parse(nets.chain(loopback)).expect("addresses"),
         user_header: name("x-forwarded-user"),
         required_headers: vec![name("x-forwarded-proto"), name("x-forwarded-host")],

@@ -27,7 +27,8 @@ pub use routes::{PlainPath, PublicRoute, RouteError, RoutePath};
 pub use scopes::{ScopeCeilings, ScopeError, Scopes};
 pub use source::{LocalInterface, Source};
 pub use user::{
-    AllowUsers, MAX_USER_BYTES, Principal, UserEntryError, UserList, UserListError, UserProblem, VerifiedUser,
+    AllowUsers, MAX_USER_BYTES, Principal, UserEntryError, UserList, UserListError, UserProblem,
+    VerifiedUser,
 };
 
 use class::{Classifier, Names};
@@ -414,9 +415,7 @@ impl Policy {
         verifier: &'a dyn Verify,
     ) -> Result<VerifiedUser<'a>, Cause> {
         let missing = |how| Cause::AssertionMissing(rule.header.clone(), rule.carriage, how);
-        let value = survey
-            .assertion
-            .ok_or_else(|| missing(Missing::Absent))?;
+        let value = survey.assertion.ok_or_else(|| missing(Missing::Absent))?;
         let token = rule.token(value).ok_or_else(|| missing(Missing::Blank))?;
         let claimed = verifier
             .verify(token)

@@ -1,5 +1,6 @@
 //! The composition root: a configuration becomes listeners, doors and an orderly end.
 
+mod assertion_keys;
 mod drain;
 mod files;
 mod listeners;
@@ -146,6 +147,8 @@ impl Server {
             source: io::Error::other(panic),
         })?;
         let (files, snapshot) = built.map_err(ServerError::Config)?;
+        // Where they can't be had nobody is let in, and the state says so.
+        let _ = assertion_keys::provide(&snapshot, None).await;
         let room = process::room(&config.limits);
         let max_connections = room.connections;
         let listeners = Listeners::bind(&config)?;
@@ -163,13 +166,15 @@ impl Server {
                 drain.clone(),
             )
         });
+        let health = Arc::new(Health::default());
+        assertion_keys::look(&snapshot, &health, &metrics);
         let door = FrontDoor::new(snapshot, metrics.clone(), drain.clone(), room.requests);
         let door = Arc::new(door);
-        let health = Arc::new(Health::default());
         // A snapshot exists only with all of its secrets.
         health.met(Condition::SecretsResolved);
         let facts = status::Facts {
             commit,
+            door: door.clone(),
             began: SystemTime::now(),
             began_instant: Instant::now(),
             listeners: addresses.clone(),
@@ -269,6 +274,11 @@ impl Server {
             tokio::spawn(close_idle(self.shared.door.clone())),
             tokio::spawn(forget_idle(self.shared.door.clone())),
             tokio::spawn(inherit()),
+            tokio::spawn(assertion_keys::watch(
+                self.shared.door.clone(),
+                self.health.clone(),
+                self.shared.metrics.clone(),
+            )),
             tokio::spawn(watch_upstream(
                 self.shared.door.clone(),
                 self.health.clone(),

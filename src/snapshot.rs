@@ -138,9 +138,7 @@ impl Snapshot {
                 Some(upstream),
                 Some(admin_token),
                 Some(signed_identity),
-            )
-                if errors.is_empty() =>
-            {
+            ) if errors.is_empty() => {
                 let (tls, certificate_expiry, clients) = match tls {
                     Some(tls) => (Some(tls.config), Some(tls.expiry), tls.clients),
                     None => (None, None, None),

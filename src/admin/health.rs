@@ -13,14 +13,17 @@ pub enum Condition {
     ListenersBound,
     /// Every active secret has a value.
     SecretsResolved,
+    /// Signed assertions can be verified, or none are asked for.
+    AssertionKeysAtHand,
 }
 
 /// Facts that `/readyz` reports. They start out as: nothing bound, nothing
-/// resolved, not draining, upstream never probed.
+/// resolved, no keys at hand, not draining, upstream never probed.
 #[derive(Debug, Default)]
 pub struct Health {
     listeners_bound: AtomicBool,
     secrets_resolved: AtomicBool,
+    assertion_keys_at_hand: AtomicBool,
     draining: AtomicBool,
     upstream: Mutex<Option<UpstreamProbe>>,
 }
@@ -67,6 +70,7 @@ impl Health {
         [
             unless(&self.listeners_bound, "listeners_not_bound"),
             unless(&self.secrets_resolved, "secrets_unresolved"),
+            unless(&self.assertion_keys_at_hand, "assertion_keys_missing"),
             self.is_draining().then_some("draining"),
         ]
         .into_iter()
@@ -91,6 +95,7 @@ impl Health {
         match condition {
             Condition::ListenersBound => &self.listeners_bound,
             Condition::SecretsResolved => &self.secrets_resolved,
+            Condition::AssertionKeysAtHand => &self.assertion_keys_at_hand,
         }
     }
 }
@@ -123,9 +128,14 @@ mod tests {
         let health = Health::default();
         assert_eq!(
             health.reasons(),
-            ["listeners_not_bound", "secrets_unresolved"]
+            [
+                "listeners_not_bound",
+                "secrets_unresolved",
+                "assertion_keys_missing"
+            ]
         );
         health.met(Condition::SecretsResolved);
+        health.met(Condition::AssertionKeysAtHand);
         assert_eq!(health.reasons(), ["listeners_not_bound"]);
         health.met(Condition::ListenersBound);
         assert!(health.is_ready());
@@ -142,6 +152,7 @@ mod tests {
         let health = Health::default();
         health.met(Condition::ListenersBound);
         health.met(Condition::SecretsResolved);
+        health.met(Condition::AssertionKeysAtHand);
         health.upstream_probed(UpstreamProbe {
             at: Instant::now(),
             result: Err("connection refused".to_owned()),

@@ -113,7 +113,9 @@ impl Expectations {
 fn same(what: &str, got: Option<&Value>, expected: &str) -> Result<(), String> {
     match got {
         Some(Value::String(got)) => same_text(what, Some(got), expected),
-        Some(_) => Err(format!("got {what} that is no string, expected `{expected}`")),
+        Some(_) => Err(format!(
+            "got {what} that is no string, expected `{expected}`"
+        )),
         None => same_text(what, None, expected),
     }
 }

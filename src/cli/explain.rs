@@ -6,7 +6,9 @@ use super::{ConfigPath, EXIT_FAILURE, EXIT_USAGE};
 use crate::authority::Authority;
 use crate::config::{AllowUsersSource, Config};
 use crate::forwarded::{Credential, Facts, HeaderBytes, Scheme};
-use crate::policy::{Denial, Field, Identity, Keyless, LocalInterface, Permit, Request, Source, Upgrade};
+use crate::policy::{
+    Denial, Field, Identity, Keyless, LocalInterface, Permit, Request, Source, Upgrade,
+};
 use crate::secrets::SecretValue;
 use crate::snapshot::Rules;
 use clap::Args;

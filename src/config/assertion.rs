@@ -83,16 +83,11 @@ impl Preset {
     fn keys(self, issuer: &str, audience: &Audience) -> Option<String> {
         let host = issuer.trim_start_matches("https://").trim_end_matches('/');
         match (self, audience) {
-            (Self::Pomerium, _) => Some(format!(
-                "https://{host}/.well-known/pomerium/jwks.json"
-            )),
+            (Self::Pomerium, _) => Some(format!("https://{host}/.well-known/pomerium/jwks.json")),
             (Self::CloudflareAccess, _) => Some(format!("https://{host}/cdn-cgi/access/certs")),
             (Self::GoogleIap, _) => Some(GOOGLE_KEYS.to_owned()),
-            (Self::AwsAlb, Audience::Balancer { signer, .. }) => {
-                balancer_region(signer).map(|region| {
-                    format!("https://public-keys.auth.elb.{region}.amazonaws.com")
-                })
-            }
+            (Self::AwsAlb, Audience::Balancer { signer, .. }) => balancer_region(signer)
+                .map(|region| format!("https://public-keys.auth.elb.{region}.amazonaws.com")),
             (Self::AwsAlb, Audience::OneOf(_)) | (Self::Oidc, _) => None,
         }
     }
@@ -264,10 +259,7 @@ fn read_audience(entry: &Entry<'_>, walk: &mut Walk<'_>) -> Option<Audience> {
             .iter()
             .map(|item| read_text(item, "an audience", walk))
             .collect();
-        return read
-            .into_iter()
-            .collect::<Option<_>>()
-            .map(Audience::OneOf);
+        return read.into_iter().collect::<Option<_>>().map(Audience::OneOf);
     }
     read_text(entry, expected, walk).map(|one| Audience::OneOf(vec![one]))
 }

@@ -165,7 +165,8 @@ fn read_auth(
             walk.refuse(secret.place(), message);
         }
     }
-    let trusted_proxy = trusted_proxy::read(&trusted_proxy.section(walk), asks_for_certificates, walk);
+    let trusted_proxy =
+        trusted_proxy::read(&trusted_proxy.section(walk), asks_for_certificates, walk);
     mode.and(trusted_proxy)
 }
 

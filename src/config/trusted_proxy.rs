@@ -10,7 +10,10 @@ use super::section::Section;
 use super::shape::Shape;
 use super::walk::Walk;
 use crate::forwarded::CookiePatterns;
-use crate::policy::{AllowUsers, AltName, ClientNames, FieldName, NameError, ScopeCeilings, UserList, UserListError, same_folded};
+use crate::policy::{
+    AllowUsers, AltName, ClientNames, FieldName, NameError, ScopeCeilings, UserList, UserListError,
+    same_folded,
+};
 
 /// What the trusted proxies must say, and who may pass.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::policy::{
-    AllowUsers, LocalInterface, Policy, PolicyConfig, PublicRoute, Request, RoutePath,
+    AllowUsers, Keyless, LocalInterface, Policy, PolicyConfig, PublicRoute, Request, RoutePath,
     ScopeCeilings, Source,
 };
 use crate::secrets::SecretValue;
@@ -36,6 +36,8 @@ fn door(adjust: impl FnOnce(&mut PolicyConfig)) -> Door {
     let mut config = PolicyConfig {
         trusted_proxies: TrustedNets::parse(["10.0.0.0/8"]).unwrap(),
         unix_peer_uids: vec![],
+        client_names: None,
+        assertion: None,
         user_header: name("x-forwarded-user"),
         required_headers: vec![],
         allow_users: AllowUsers::Any,
@@ -86,7 +88,7 @@ impl Door {
             upgrade: self.upgrade,
             fields: &all,
         };
-        let permit = self.policy.decide(&self.source, &request).unwrap();
+        let permit = self.policy.decide(self.source, &request, &Keyless).unwrap();
         let facts = Facts {
             scheme: self.scheme,
             host: "claw.example.com",
@@ -482,7 +484,7 @@ proptest! {
         let mut all = vec![Field { name: "X-Forwarded-User", value: b"nick" }, Field { name: "Connection", value: tokens.as_bytes() }];
         all.extend(fields.iter().map(|(name, value)| Field { name, value: value.as_bytes() }));
         let request = Request { method: "GET", target: door.target, upgrade: Upgrade::None, fields: &all };
-        let Ok(permit) = door.policy.decide(&door.source, &request) else { return Ok(()) };
+        let Ok(permit) = door.policy.decide(door.source, &request, &Keyless) else { return Ok(()) };
         let facts = Facts { scheme: Scheme::Http, host: "claw.example.com", request_id: "id-1" };
         let mut out = Vec::new();
         let written = door.rewriter.rewrite(&permit, &facts, &mut out);
@@ -518,7 +520,7 @@ proptest! {
         let mut all = vec![Field { name: "x-forwarded-user", value: b"nick" }];
         all.extend(fields.iter().map(|(name, value)| Field { name, value }));
         let request = Request { method: "GET", target: "/", upgrade: Upgrade::None, fields: &all };
-        if let Ok(permit) = door.policy.decide(&door.source, &request) {
+        if let Ok(permit) = door.policy.decide(door.source, &request, &Keyless) {
             let facts = Facts { scheme: Scheme::Http, host: &host, request_id: "id" };
             door.rewriter.rewrite(&permit, &facts, &mut Vec::new());
         }
@@ -557,7 +559,7 @@ fn decides_and_writes_without_allocating() {
     };
     let mut out = Vec::with_capacity(4096);
     let allocated = allocation_counter::measure(|| {
-        let permit = door.policy.decide(&door.source, &request).unwrap();
+        let permit = door.policy.decide(door.source, &request, &Keyless).unwrap();
         door.rewriter.rewrite(&permit, &facts, &mut out);
     });
     assert!(out.len() > 200);

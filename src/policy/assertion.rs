@@ -60,7 +60,9 @@ pub struct Keyless;
 
 impl Verify for Keyless {
     fn verify(&self, _: &[u8]) -> Result<Claimed<'_>, AssertionFault> {
-        Err(AssertionFault::Invalid("there is no key to verify it by".into()))
+        Err(AssertionFault::Invalid(
+            "there is no key to verify it by".into(),
+        ))
     }
 }
 
@@ -72,7 +74,9 @@ impl AssertionRule {
             Carriage::Plain => value,
             Carriage::Bearer => {
                 let (scheme, token) = value.split_at_checked(7)?;
-                scheme.eq_ignore_ascii_case(b"bearer ").then(|| trim(token))?
+                scheme
+                    .eq_ignore_ascii_case(b"bearer ")
+                    .then(|| trim(token))?
             }
         };
         (!token.is_empty()).then_some(token)

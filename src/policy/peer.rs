@@ -139,7 +139,10 @@ mod tests {
                 Ok(AltName::Uri("spiffe://example.com/ns/a/sa/Proxy".into())),
             ),
             ("urn:uuid:1", Ok(AltName::Uri("urn:uuid:1".into()))),
-            ("Ops@example.com", Ok(AltName::Email("Ops@example.com".into()))),
+            (
+                "Ops@example.com",
+                Ok(AltName::Email("Ops@example.com".into())),
+            ),
             ("", Err(AltNameError::Unprintable)),
             ("a b", Err(AltNameError::Unprintable)),
             ("próxy", Err(AltNameError::Unprintable)),

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod proof;
+
 fn name(text: &str) -> FieldName {
     FieldName::parse(text).unwrap()
 }
@@ -13,6 +15,8 @@ fn config() -> PolicyConfig {
         trusted_proxies: TrustedNets::parse(["10.0.0.0/8", "127.0.0.1", "::1", "2001:db8::/32"])
             .unwrap(),
         unix_peer_uids: vec![],
+        client_names: None,
+        assertion: None,
         user_header: name("x-forwarded-user"),
         required_headers: vec![name("x-forwarded-proto"), name("x-proxy-secret")],
         allow_users: AllowUsers::only(["nick@example.com", "admin@x"]).unwrap(),
@@ -69,7 +73,7 @@ fn outcome(
         upgrade: Upgrade::None,
         fields: &fields,
     };
-    match policy.decide(&source, &request) {
+    match policy.decide(source, &request, &Keyless) {
         Err(denial) => denial.reason().into_owned(),
         Ok(permit) => match permit.identity() {
             Identity::Public => format!("public {:?}", permit.standing()),
@@ -129,6 +133,8 @@ fn a_unix_peer_is_trusted_by_its_uid_alone() {
     let trusting = |uids: &[u32]| PolicyConfig {
         trusted_proxies: TrustedNets::parse(["0.0.0.0/0", "::/0"]).unwrap(),
         unix_peer_uids: uids.to_vec(),
+        client_names: None,
+        assertion: None,
         ..config()
     };
     for (uids, uid, expected) in [
@@ -639,7 +645,9 @@ fn tells_the_operator_what_was_found_and_no_secret() {
         upgrade: Upgrade::None,
         fields: &fields,
     };
-    let denial = policy.decide(&from("10.0.0.1"), &request).unwrap_err();
+    let denial = policy
+        .decide(from("10.0.0.1"), &request, &Keyless)
+        .unwrap_err();
     assert_eq!(
         denial.detail(),
         "got `x-proxy-secret` 2 times, expected it once"
@@ -678,7 +686,7 @@ proptest! {
         let policy = Policy::new(config());
         let borrowed: Vec<_> = fields.iter().map(|(name, value)| Field { name, value }).collect();
         let request = Request { method: "GET", target: "/", upgrade: Upgrade::None, fields: &borrowed };
-        let decision = policy.decide(&from("10.0.0.1"), &request);
+        let decision = policy.decide(from("10.0.0.1"), &request, &Keyless);
 
         let normal = |name: &str| name.to_ascii_lowercase().replace(['_', '.'], "-");
         let literal = |wanted: &str| -> Vec<&[u8]> {
@@ -708,7 +716,7 @@ proptest! {
         let fields: Vec<_> = fields.iter().map(|(name, value)| Field { name, value }).collect();
         let upgrade = if websocket { Upgrade::Websocket } else { Upgrade::None };
         let request = Request { method: &method, target: &target, upgrade, fields: &fields };
-        if let Err(denial) = policy.decide(&from("10.0.0.1"), &request) {
+        if let Err(denial) = policy.decide(from("10.0.0.1"), &request, &Keyless) {
             let _ = (denial.detail(), denial.reason());
         }
     }

@@ -1,6 +1,7 @@
 //! Reloading: the configuration, its secrets and its TLS are built anew as one and
 //! swapped at once, or nothing changes.
 
+use super::assertion_keys;
 use super::files::Files;
 use super::serving::{Serving, Trigger};
 use crate::admin::{ReloadOutcome, ReloadProblem, ReloadRequest};
@@ -104,7 +105,8 @@ impl Reloader {
     async fn reload(&mut self, trigger: &Trigger) -> ReloadOutcome {
         let (path, environment) = (self.path.clone(), self.environment);
         let (started, current) = (self.started.clone(), self.current.clone());
-        let (files, serving) = (self.files.clone(), self.door.snapshot());
+        let (files, held) = (self.files.clone(), self.door.snapshot());
+        let serving = held.clone();
         self.serving.reloading();
         self.stuck.take_if(|stuck| stuck.is_finished());
         if self.stuck.is_some() {
@@ -135,6 +137,14 @@ impl Reloader {
                 snapshot,
                 restart_required,
             }) => {
+                if let Err(error) = assertion_keys::provide(&snapshot, Some(&held)).await {
+                    let problem = ReloadProblem {
+                        key: Some("gateway.auth.trustedProxy.assertion.keysUrl".to_owned()),
+                        message: with_causes(&error),
+                        ..ReloadProblem::default()
+                    };
+                    return self.serving.kept(trigger, vec![problem], 0);
+                }
                 self.has_unapplied_files = false;
                 self.current = Arc::new(config);
                 let snapshot = Arc::new(snapshot);

@@ -1,9 +1,11 @@
 //! The body of `/status`: what an operator wants to know, and never a secret.
 
+use super::assertion_keys;
 use super::listeners::Addresses;
 use super::serving::Serving;
 use crate::admin::Health;
 use crate::broker::Broker;
+use crate::proxy::FrontDoor;
 use crate::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 /// What the status is made from.
 pub(super) struct Facts {
     pub(super) commit: &'static str,
+    pub(super) door: Arc<FrontDoor>,
     pub(super) began: SystemTime,
     pub(super) began_instant: Instant,
     pub(super) listeners: Addresses,
@@ -41,6 +44,9 @@ impl Facts {
             "listeners": self.listeners,
         });
         self.serving.describe(&mut status);
+        let snapshot = self.door.snapshot();
+        let signed = snapshot.signed_identity.as_deref();
+        status["assertion"] = json!(signed.map(assertion_keys::describe));
         let broker = self.broker.as_ref();
         status["credentials"] = json!(broker.map(|broker| broker.credentials()));
         status["tokenSinkProblems"] = json!(broker.map(|broker| broker.sink_problems()));

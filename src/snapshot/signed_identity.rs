@@ -83,9 +83,7 @@ pub(super) fn build(
     };
     let next = built(previous.verifier.keys().clone());
     Ok(Some(match next.has_keys_of(previous) {
-        true if next.asked_for.expectations == previous.asked_for.expectations => {
-            previous.clone()
-        }
+        true if next.asked_for.expectations == previous.asked_for.expectations => previous.clone(),
         true => Arc::new(next),
         false => Arc::new(built(keys_of(asked_for, &trust))),
     }))

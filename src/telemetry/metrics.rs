@@ -65,6 +65,7 @@ pub struct Metrics {
     reload_timestamp: IntGauge,
     secret_refs: IntGaugeVec,
     certificate_expiry: OnceLock<IntGauge>,
+    assertion_keys_expiry: OnceLock<IntGauge>,
     models: ModelMetrics,
 }
 
@@ -148,6 +149,7 @@ impl Metrics {
                 ),
             ),
             certificate_expiry: OnceLock::new(),
+            assertion_keys_expiry: OnceLock::new(),
             models: ModelMetrics::new(&registry),
             registry,
         }
@@ -244,6 +246,20 @@ impl Metrics {
                     &self.registry,
                     "portcullis_tls_certificate_expiry_timestamp_seconds",
                     "Unix time at which the listener's certificate expires.",
+                )
+            })
+            .set(unix_seconds);
+    }
+
+    /// Sets until when the issuer's keys are good without being fetched again. Absent until
+    /// the first call, for the same reason.
+    pub fn assertion_keys_expiry(&self, unix_seconds: i64) {
+        self.assertion_keys_expiry
+            .get_or_init(|| {
+                gauge(
+                    &self.registry,
+                    "portcullis_assertion_keys_expiry_timestamp_seconds",
+                    "Unix time until which the issuer's keys are good without being fetched again.",
                 )
             })
             .set(unix_seconds);

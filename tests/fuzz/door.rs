@@ -48,6 +48,8 @@ impl Door {
         let policy = Policy::new(PolicyConfig {
             trusted_proxies: trusted.clone(),
             unix_peer_uids: vec![TRUSTED_UID],
+            client_names: None,
+            assertion: None,
             user_header: name(USER_HEADER),
             required_headers: vec![],
             allow_users: AllowUsers::only(USERS).expect("users"),

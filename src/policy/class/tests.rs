@@ -5,6 +5,7 @@ fn classifier() -> Classifier {
     Classifier::new(&Names {
         user: &parse("x-forwarded-user"),
         credential: Some(&parse("x-api-key")),
+        assertion: None,
         required: &[
             parse("x-forwarded-proto"),
             parse("x-proxy-secret"),
@@ -133,6 +134,7 @@ fn finds_long_names_by_prefix_and_whole() {
     let classifier = Classifier::new(&Names {
         user: &owned,
         credential: None,
+        assertion: None,
         required: &[],
         pass: &[],
     });

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use portcullis::config::{AllowUsersSource, Config, ListenAddress, Parsed, ScopeRule, parse};
-use portcullis::policy::{
+use portcullis::policy::{Keyless, 
     AllowUsers, Field, Identity, LocalInterface, Policy, Request, Source, Upgrade,
 };
 use std::net::IpAddr;
@@ -130,7 +130,7 @@ fn check_config(config: Config) {
                 upgrade: Upgrade::None,
                 fields,
             };
-            let Ok(permit) = policy.decide(&source, &request) else {
+            let Ok(permit) = policy.decide(source, &request, &Keyless) else {
                 continue;
             };
             assert!(match (source.address(), source.uid()) {

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use portcullis::forwarded::{Facts, Scheme};
-use portcullis::policy::{Field, LocalInterface, Request, Source, Standing, TrustedNets, Upgrade};
+use portcullis::policy::{Keyless, Field, LocalInterface, Request, Source, Standing, TrustedNets, Upgrade};
 use portcullis_fuzz::{Door, TRUSTED, TRUSTED_UID, USER_HEADER, lines, only};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::LazyLock;
@@ -60,7 +60,7 @@ fn field(row: &[u8]) -> Option<Field<'_>> {
 }
 
 fn check(source: Source, request: &Request<'_>) {
-    let Ok(permit) = DOOR.policy.decide(&source, request) else {
+    let Ok(permit) = DOOR.policy.decide(source, request, &Keyless) else {
         return;
     };
     let facts = Facts {

@@ -10,7 +10,7 @@ use portcullis::http1::Persistence;
 use portcullis::http1::body::{Decoder, Framing, LAST_CHUNK, write_chunk};
 use portcullis::http1::request::{FieldList, parse};
 use portcullis::http1::scan::HeadScanner;
-use portcullis::policy::{LocalInterface, Request, Source, Upgrade};
+use portcullis::policy::{Keyless, LocalInterface, Request, Source, Upgrade};
 use portcullis_fuzz::{CEILING, CREDENTIAL, Door, Line, PASSED, USER_HEADER, USERS, lines, only};
 use std::net::IpAddr;
 use std::sync::LazyLock;
@@ -95,7 +95,7 @@ fn pass(mut bytes: &[u8]) -> (Vec<u8>, Vec<Permitted>) {
             upgrade: read.upgrade,
             fields: fields.as_slice(),
         };
-        let permit = DOOR.policy.decide(&source, &request);
+        let permit = DOOR.policy.decide(source, &request, &Keyless);
         if let Ok(permit) = &permit {
             let line = format!("{} {} HTTP/1.1\r\n", read.method, read.target);
             wire.extend_from_slice(line.as_bytes());
