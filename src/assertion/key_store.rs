@@ -112,8 +112,9 @@ impl KeyStore {
             fetched: flight.succeeded,
             good_until: keys.good_until,
             error: flight.error.as_ref().map(ToString::to_string),
-            // Where each is fetched when it is met, there is none to begin with.
-            is_ready: good > 0 || self.layout == Layout::Each && flight.error.is_none(),
+            // Where each is fetched when it is met, there is none to begin with; and a token
+            // that names none that exists says nothing about those that do.
+            is_ready: good > 0 || self.layout == Layout::Each,
         }
     }
 
@@ -234,7 +235,7 @@ impl KeyStore {
 
     /// Puts these in the place of those that were there. Only other keys are another
     /// generation: what the same ones have verified stays verified.
-    fn replace(&self, keys: Vec<Held>) {
+    pub(super) fn replace(&self, keys: Vec<Held>) {
         let known = self.current();
         let bare = |keys: &[Held]| keys.iter().map(|held| held.key.clone()).collect::<Vec<_>>();
         let is_same = bare(&known.keys) == bare(&keys);
