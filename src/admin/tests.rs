@@ -130,12 +130,13 @@ async fn readyz_gives_reasons_until_ready_and_reports_the_upstream_as_a_fact() {
         reply.json(),
         json!({
             "ready": false,
-            "reasons": ["listeners_not_bound", "secrets_unresolved"],
+            "reasons": ["listeners_not_bound", "secrets_unresolved", "assertion_keys_missing"],
             "upstream": {"reachable": null},
         })
     );
     admin.health.met(Condition::ListenersBound);
     admin.health.met(Condition::SecretsResolved);
+    admin.health.met(Condition::AssertionKeysAtHand);
     admin.health.upstream_probed(UpstreamProbe {
         at: std::time::Instant::now(),
         result: Err("127.0.0.1:18789: connection refused".to_owned()),

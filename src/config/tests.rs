@@ -5,6 +5,7 @@ mod example;
 mod hidden;
 mod models;
 mod problems;
+mod proof;
 mod refusals;
 mod secrets;
 

@@ -99,6 +99,42 @@ const ADVICE: &[(&str, Advice)] = &[
         },
     ),
     (
+        "trusted_proxy_assertion_missing",
+        Advice {
+            title: "You are not signed in",
+            what: "The request reached the service without the signed proof of who you are.",
+            person: "Sign in again at the address that your administrator gave you.",
+            administrator: "The sign-in proxy did not send the header of gateway.auth.trustedProxy.assertion. See that the route requires a sign-in and passes the assertion on.",
+        },
+    ),
+    (
+        "trusted_proxy_assertion_invalid",
+        Advice {
+            title: "Your sign-in could not be verified",
+            what: "The signed proof of who you are is not one that this service accepts.",
+            person: "Sign in again at the address that your administrator gave you.",
+            administrator: "The log says what is wrong with the assertion: compare it with gateway.auth.trustedProxy.assertion (issuer, audience, algorithms, keysUrl). /status of the admin listener shows the state of the issuer’s keys.",
+        },
+    ),
+    (
+        "trusted_proxy_assertion_expired",
+        Advice {
+            title: "Your sign-in has expired",
+            what: "The signed proof of who you are was good for a time that is over.",
+            person: "Reload the page, or sign in again at the address that your administrator gave you.",
+            administrator: "If it happens right after a sign-in, the clocks of the sign-in proxy and of this host differ by more than 30 seconds.",
+        },
+    ),
+    (
+        "trusted_proxy_assertion_user_mismatch",
+        Advice {
+            title: "The request contradicts itself",
+            what: "It names one user, and carries the signed proof of another.",
+            person: "If you use a browser extension or a program that sets headers, turn it off and try again. Otherwise tell your administrator the request ID below.",
+            administrator: "The sign-in proxy must overwrite the header in gateway.auth.trustedProxy.userHeader with the user that it signs for, or not send it.",
+        },
+    ),
+    (
         "trusted_proxy_user_missing",
         Advice {
             title: "You are not signed in",
@@ -251,6 +287,10 @@ mod tests {
             "trusted_proxy_ambiguous_header",
             "trusted_proxy_unexpected_scopes",
             "trusted_proxy_missing_header",
+            "trusted_proxy_assertion_missing",
+            "trusted_proxy_assertion_invalid",
+            "trusted_proxy_assertion_expired",
+            "trusted_proxy_assertion_user_mismatch",
             "trusted_proxy_user_missing",
             "trusted_proxy_user_invalid",
             "trusted_proxy_user_not_allowed",
