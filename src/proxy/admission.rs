@@ -40,15 +40,8 @@ pub(super) enum Admission {
     Refused(Refused),
 }
 
-/// What comes of deciding on a request.
-pub(super) enum Decision {
-    Made(Admission),
-    /// It is signed with a key that isn't known, which may be new: look for the key, and
-    /// decide again for good.
-    Open(SoughtKey),
-}
-
-/// A key that an assertion is signed with and that isn't known.
+/// Why a request can't be decided on yet: its assertion is signed with a key that isn't
+/// known, which may be new.
 pub(super) struct SoughtKey {
     keys: Arc<KeyStore>,
     id: Box<str>,
@@ -115,13 +108,16 @@ struct Arrival<'a> {
 
 impl FrontDoor {
     /// Decides on a request and, if it is permitted, writes its upstream head.
+    ///
+    /// # Errors
+    /// [`SoughtKey`]: to be looked for, and then [`FrontDoor::admit_finally`].
     pub(super) fn admit(
         &self,
         snapshot: &Snapshot,
         facts: &ConnectionFacts,
         view: &RequestView<'_>,
         fields: &[Field<'_>],
-    ) -> Decision {
+    ) -> Result<Admission, SoughtKey> {
         self.decide(&Arrival {
             snapshot,
             facts,
@@ -145,12 +141,12 @@ impl FrontDoor {
             fields,
         };
         match self.decide(&arrival) {
-            Decision::Made(admission) => admission,
-            Decision::Open(sought) => self.deny(&arrival, &sought.denial),
+            Ok(admission) => admission,
+            Err(sought) => self.deny(&arrival, &sought.denial),
         }
     }
 
-    fn decide(&self, arrival: &Arrival<'_>) -> Decision {
+    fn decide(&self, arrival: &Arrival<'_>) -> Result<Admission, SoughtKey> {
         let Arrival {
             snapshot,
             facts,
@@ -158,7 +154,7 @@ impl FrontDoor {
             fields,
         } = *arrival;
         if facts.is_outdated(snapshot) {
-            return Decision::Made(Admission::Refused(arrival.outdated()));
+            return Ok(Admission::Refused(arrival.outdated()));
         }
         let request = Request {
             method: view.method,
@@ -178,16 +174,16 @@ impl FrontDoor {
             Err(denial) => {
                 let unknown = examination.as_ref().and_then(Examination::unknown_key);
                 return match verifier.zip(unknown) {
-                    Some((verifier, id)) => Decision::Open(SoughtKey {
+                    Some((verifier, id)) => Err(SoughtKey {
                         keys: verifier.keys().clone(),
                         id,
                         denial,
                     }),
-                    None => Decision::Made(self.deny(arrival, &denial)),
+                    None => Ok(self.deny(arrival, &denial)),
                 };
             }
         };
-        Decision::Made(match arrival.reached(&permit) {
+        Ok(match arrival.reached(&permit) {
             Some((limit, problem)) => {
                 self.metrics.limit_reached(limit);
                 Admission::Refused(arrival.refuse(problem, permit.standing()))

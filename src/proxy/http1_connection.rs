@@ -1,7 +1,7 @@
 //! An HTTP/1 connection: head after head, each decided on by itself, until one
 //! side has enough.
 
-use super::admission::{Admission, Admitted, Decision, Fault, RequestView};
+use super::admission::{Admission, Admitted, Fault, RequestView};
 use super::forward::{Ground, Next, Served};
 use super::grant::{Changes, Grant};
 use super::inbound::Inbound;
@@ -135,8 +135,8 @@ async fn admit(
             Err(error) => return (door.refuse_head(snapshot, facts, &error), Line::UNREAD),
         };
         match door.admit(snapshot, facts, &view, fields.as_slice()) {
-            Decision::Made(admission) => return (admission, line),
-            Decision::Open(sought) => sought,
+            Ok(admission) => return (admission, line),
+            Err(sought) => sought,
         }
     };
     // Read again afterwards, rather than held by every request meanwhile.

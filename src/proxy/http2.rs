@@ -1,7 +1,7 @@
 //! HTTP/2 connections: Pingora's session for each stream, our decision and our
 //! exchange for each request.
 
-use super::admission::{Admission, Decision, Fault, Refused, RequestView};
+use super::admission::{Admission, Fault, Refused, RequestView};
 use super::forward::{Ground, Next, Served};
 use super::grant::Changes;
 use super::http2_leaving::Leaving;
@@ -289,12 +289,12 @@ async fn admit(
         let mut fields = FieldList::default();
         match view(header, has_body, limits, &mut fields) {
             Ok(view) => door.admit(snapshot, facts, &view, fields.as_slice()),
-            Err(error) => Decision::Made(door.refuse_head(snapshot, facts, &error)),
+            Err(error) => Ok(door.refuse_head(snapshot, facts, &error)),
         }
     });
     let sought = match decision {
-        Decision::Made(admission) => return admission,
-        Decision::Open(sought) => sought,
+        Ok(admission) => return admission,
+        Err(sought) => sought,
     };
     sought.seek().await;
     stream.with_header(|header| {
