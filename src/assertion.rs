@@ -11,12 +11,14 @@
 mod algorithm;
 mod cache;
 mod claims;
+mod claims_alone;
 mod compact;
 mod key_set;
 mod key_store;
 
 pub use algorithm::Algorithm;
 pub use claims::{Audience, Expectations};
+pub use claims_alone::ClaimsAlone;
 pub use key_set::KeySetError;
 pub use key_store::{Fetch, FetchError, KeyStore, Layout, State, keep_fresh};
 
@@ -68,10 +70,9 @@ impl Verifier {
     /// For a request that came at `now`.
     #[must_use]
     pub fn examine(&self, now: SystemTime) -> Examination<'_> {
-        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         Examination {
             verifier: self,
-            now: since.as_secs(),
+            now: seconds(now),
             verified: OnceCell::new(),
             unknown_key: Cell::new(None),
         }
@@ -128,11 +129,14 @@ impl Examination<'_> {
 impl Verify for Examination<'_> {
     fn verify(&self, token: &[u8]) -> Result<Claimed<'_>, AssertionFault> {
         let found = self.find(token)?;
-        Ok(match &self.verified.get_or_init(|| found).bearer {
-            Bearer::User(user) => Claimed::User(user),
-            Bearer::Service(service) => Claimed::Service(service),
-        })
+        Ok(self.verified.get_or_init(|| found).bearer.claimed())
     }
+}
+
+/// Since the Unix epoch.
+fn seconds(now: SystemTime) -> u64 {
+    let since = now.duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
 }
 
 fn invalid(problem: impl Into<Box<str>>) -> AssertionFault {

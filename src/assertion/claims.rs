@@ -3,7 +3,7 @@
 use super::algorithm::Algorithm;
 use super::compact::Header;
 use super::{LEEWAY, invalid, printable};
-use crate::policy::AssertionFault;
+use crate::policy::{AssertionFault, Claimed};
 use serde_json::{Map, Value};
 
 /// The claim of a service token (Cloudflare Access).
@@ -198,6 +198,13 @@ fn date(name: &str, value: &Value) -> Result<u64, AssertionFault> {
 }
 
 impl Bearer {
+    pub(super) fn claimed(&self) -> Claimed<'_> {
+        match self {
+            Self::User(user) => Claimed::User(user),
+            Self::Service(service) => Claimed::Service(service),
+        }
+    }
+
     /// The user that `claim` names, or the service.
     pub(super) fn of(claims: &Claims, claim: &str) -> Result<Self, String> {
         let named = |name: &str| match claims.get(name) {

@@ -1,11 +1,12 @@
 //! An issuer's keys, fetched and kept fresh.
 
 use super::key_set::{Held, Key, KeySet, KeySetError, parse_jwks, parse_pem};
+use super::seconds;
 use arc_swap::{ArcSwap, Guard};
 use async_trait::async_trait;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -295,8 +296,7 @@ fn is_plain(id: &str) -> bool {
 }
 
 fn unix_now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.unwrap_or_default().as_secs()
+    seconds(SystemTime::now())
 }
 
 impl fmt::Debug for KeyStore {

@@ -505,6 +505,39 @@ fn an_unknown_key_is_told_once_and_is_the_tokens_own() {
 }
 
 #[test]
+fn claims_alone_are_judged_as_they_would_be_with_a_key() {
+    let (signer, stranger) = (Signer::p256(), Signer::p256());
+    let expectations = expecting(&[Algorithm::Es256]);
+    let verifier = Verifier::new(expectations.clone(), published(&[signer.jwk("a")]));
+    let header = json!({"alg": "ES256", "kid": "a"});
+    let alone =
+        |token: &str| match ClaimsAlone::new(&expectations, at(NOW)).verify(token.as_bytes()) {
+            Ok(claimed) => format!("{claimed:?}"),
+            Err(fault) => format!("{fault:?}"),
+        };
+    let keyed = |token: &str| match verifier.examine(at(NOW)).verify(token.as_bytes()) {
+        Ok(claimed) => format!("{claimed:?}"),
+        Err(fault) => format!("{fault:?}"),
+    };
+    for (name, value) in [
+        ("email", json!("admin@x")),
+        ("email", json!(7)),
+        ("aud", json!("other")),
+        ("iss", json!("other")),
+        ("exp", json!(NOW - 31)),
+        ("nbf", json!(NOW + 31)),
+    ] {
+        let mut claims = good_claims();
+        claims[name] = value;
+        let token = signer.token(&header, &claims);
+        assert_eq!(alone(&token), keyed(&token), "{name}");
+    }
+    let forged = stranger.token(&header, &good_claims());
+    assert!(alone(&forged).contains("nick@example.com"));
+    assert!(keyed(&forged).contains("doesn't fit its key"));
+}
+
+#[test]
 fn a_tokens_own_words_are_fit_for_a_log() {
     static SIGNER: LazyLock<Signer> = LazyLock::new(Signer::p256);
     let verifier = Verifier::new(

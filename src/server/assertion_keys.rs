@@ -50,7 +50,7 @@ pub(super) fn look(snapshot: &Snapshot, health: &Health, metrics: &Metrics) {
     let signed = snapshot.signed_identity.as_ref();
     let state = signed.map(|signed| signed.verifier().keys().state());
     if let Some(state) = &state
-        && state.fetched.is_some()
+        && state.good_until > 0
     {
         metrics.assertion_keys_expiry(i64::try_from(state.good_until).unwrap_or(i64::MAX));
     }

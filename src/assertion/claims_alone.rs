@@ -1,0 +1,42 @@
+//! What an assertion says, for whoever has no keys: a command that explains.
+
+use super::claims::Bearer;
+use super::compact::Compact;
+use super::{Expectations, invalid, seconds};
+use crate::policy::{AssertionFault, Claimed, Verify};
+use std::cell::OnceCell;
+use std::time::SystemTime;
+
+/// Checks all of an assertion but its signature. Nothing is proven by it: it must never
+/// decide on a request that is to be served.
+pub struct ClaimsAlone<'e> {
+    expectations: &'e Expectations,
+    now: u64,
+    bearer: OnceCell<Bearer>,
+}
+
+impl<'e> ClaimsAlone<'e> {
+    /// For an assertion that is looked at at `now`.
+    #[must_use]
+    pub fn new(expectations: &'e Expectations, now: SystemTime) -> Self {
+        Self {
+            expectations,
+            now: seconds(now),
+            bearer: OnceCell::new(),
+        }
+    }
+}
+
+impl Verify for ClaimsAlone<'_> {
+    fn verify(&self, token: &[u8]) -> Result<Claimed<'_>, AssertionFault> {
+        let expectations = self.expectations;
+        let compact = Compact::parse(token, expectations.is_padded()).map_err(invalid)?;
+        let header = compact.header();
+        expectations.algorithm(header).map_err(invalid)?;
+        header.key_id().map_err(invalid)?;
+        let claims = compact.claims().map_err(invalid)?;
+        expectations.check(header, &claims, self.now)?;
+        let bearer = Bearer::of(&claims, &expectations.claim).map_err(invalid)?;
+        Ok(self.bearer.get_or_init(|| bearer).claimed())
+    }
+}
