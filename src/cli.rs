@@ -7,12 +7,14 @@ mod completions;
 mod config;
 mod config_file;
 mod demo;
+mod doctor;
 mod explain;
 mod interruptible;
 mod models;
 mod output;
 mod run;
 mod secrets;
+mod surroundings;
 mod terminal;
 
 use crate::telemetry::with_causes as chain;
@@ -91,6 +93,8 @@ enum Command {
     Check(check::Arguments),
     /// Say what would become of one request, and why, without any network
     Explain(explain::Arguments),
+    /// Find what is wrong around a valid configuration, each with what to do
+    Doctor(doctor::Arguments),
     /// Write a configuration
     Config(config::Arguments),
     /// List, resolve, audit and reload the configuration's secrets
@@ -121,6 +125,7 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments, verbosity),
         Command::Check(arguments) => check::run(arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Secrets(command) => secrets::run(command),
         Command::Models(command) => models::run(command),

@@ -24,6 +24,6 @@ pub use facts::Facts;
 pub use finding::{Finding, FindingId, Place, Severity};
 pub use key_lines::KeyLines;
 pub use look::Look;
-pub use model_credentials::check_model_credentials;
+pub use model_credentials::{check_model_credentials, check_token_sinks};
 pub use unit_file::{EnvironmentFilePath, UnitFile};
 pub use units::{EnvironmentFile, Fragment, USUAL_FOLDERS, Units};

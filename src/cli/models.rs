@@ -6,6 +6,8 @@ mod span;
 mod status;
 mod table;
 
+pub(super) use status::known as known_credentials;
+
 use super::interruptible;
 use clap::Subcommand;
 use std::process::ExitCode;

@@ -56,6 +56,11 @@ impl Style {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn plain() -> Self {
+        Self { is_coloured: false }
+    }
+
     pub(super) fn bold(self, text: impl Display) -> String {
         self.wrap("1", text)
     }

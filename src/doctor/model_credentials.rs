@@ -20,6 +20,23 @@ pub fn check_model_credentials(
     objected.map(|(row, _)| finding(row, config, now)).collect()
 }
 
+/// A finding for each token sink that can't be read, by what was said of it.
+#[must_use]
+pub fn check_token_sinks(problems: &[String], config: &Path) -> Vec<Finding> {
+    let findings = problems.iter().map(|problem| Finding {
+        id: FindingId::ModelCredentialMissing,
+        severity: Severity::Critical,
+        evidence: format!("a token sink can't be read: {problem}"),
+        remedy: "mend or remove that file, and log in again with `portcullis models auth`"
+            .to_owned(),
+        place: Place {
+            key: Some("models.stateDir".to_owned()),
+            ..Place::file(config)
+        },
+    });
+    findings.collect()
+}
+
 fn finding(row: &CredentialStatus, config: &Path, now: UnixMillis) -> Finding {
     let CredentialStatus {
         provider,

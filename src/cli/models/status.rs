@@ -149,14 +149,33 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 
 type Found = (Vec<CredentialStatus>, Vec<String>, Origin);
 
+/// The credentials, as the running process knows them, else as the files tell them; and
+/// what is wrong with those files.
+pub(in crate::cli) fn known(loaded: &Loaded) -> (Vec<CredentialStatus>, Vec<String>) {
+    let question = question(None);
+    let told = match ask(&loaded.config, &question) {
+        Ok((StatusCode::OK, status)) => told(&status),
+        // Nothing runs there, or nothing that would tell.
+        Ok(_) | Err(_) => None,
+    };
+    match told {
+        Some((rows, problems, _)) => (rows, problems),
+        None => broker::credentials_of_files(&loaded.config, &env::Process),
+    }
+}
+
+fn question(address: Option<SocketAddr>) -> Question {
+    Question {
+        method: Method::GET,
+        path: "/status",
+        address,
+        patience: ANSWER,
+    }
+}
+
 fn look(loaded: &Loaded, arguments: &Arguments) -> Result<Found, ExitCode> {
     if !arguments.offline {
-        let question = Question {
-            method: Method::GET,
-            path: "/status",
-            address: arguments.address,
-            patience: ANSWER,
-        };
+        let question = question(arguments.address);
         match ask(&loaded.config, &question) {
             Ok((StatusCode::OK, status)) => {
                 if let Some(found) = told(&status) {

@@ -2,16 +2,13 @@
 //! without a value.
 
 use super::super::ConfigPath;
-use super::super::config_file::{Loaded, load_or_complain};
+use super::super::config_file::load_or_complain;
 use super::super::output::{self, Style};
-use crate::doctor::{
-    Facts, Finding, FindingId, Severity, USUAL_FOLDERS, Unresolved, audit_secrets,
-};
-use crate::secrets::{SecretSource, env};
-use crate::snapshot::{SecretState, Secrets, State};
+use super::super::surroundings::Surroundings;
+use crate::doctor::{Finding, FindingId, Severity};
 use clap::Args;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// With `--check`: something is to be mended.
@@ -37,18 +34,15 @@ pub(in crate::cli) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let Loaded { config, path, .. } = match load_or_complain(&arguments.config) {
+    let loaded = match load_or_complain(&arguments.config) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let secrets = Secrets::resolve(&config, &env::Process);
-    let unresolved: Vec<_> = secrets.states().iter().filter_map(unresolved).collect();
-    let facts = Facts::gather(&config, &path, &folders(&arguments.units), &env::Process);
-    let findings = audit_secrets(&config, &facts, &unresolved);
+    let findings = Surroundings::gather(&loaded, &arguments.units).audit(&loaded);
     let written = if arguments.json {
         output::line(json!({
             "ok": findings.iter().all(|finding| finding.severity == Severity::Info),
-            "file": path.display().to_string(),
+            "file": loaded.path.display().to_string(),
             "findings": findings,
         }))
     } else {
@@ -60,43 +54,6 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         0
     };
     output::finish(written, code.into())
-}
-
-/// A folder that somebody names must be there; of the usual ones most are not.
-fn folders(named: &[PathBuf]) -> Vec<PathBuf> {
-    if !named.is_empty() {
-        return named.to_owned();
-    }
-    let usual = USUAL_FOLDERS.iter().map(PathBuf::from);
-    usual.filter(|folder| is_there(folder)).collect()
-}
-
-fn is_there(folder: &Path) -> bool {
-    // What is hidden from us is there.
-    folder.try_exists().unwrap_or(true)
-}
-
-fn unresolved(state: &SecretState) -> Option<Unresolved> {
-    let SecretState {
-        surface,
-        source,
-        provider,
-        id,
-        state,
-        problem,
-    } = state;
-    let (State::Unresolved, Some(problem)) = (state, problem) else {
-        return None;
-    };
-    let (provider, id) = (provider.as_deref()?, id.as_deref()?);
-    Some(Unresolved {
-        key: surface.clone(),
-        reference: format!("{source}:{provider}:{id}"),
-        variable: (*source == SecretSource::Env.as_str()).then(|| id.to_owned()),
-        code: problem.code,
-        message: problem.message.clone(),
-        remedy: problem.remedy.clone().unwrap_or_default(),
-    })
 }
 
 fn verdict(findings: &[Finding]) -> u8 {

@@ -1,0 +1,69 @@
+//! What the commands that judge a configuration gather around it.
+
+use super::config_file::Loaded;
+use crate::doctor::{Facts, Finding, USUAL_FOLDERS, Unresolved, audit_secrets};
+use crate::secrets::{SecretSource, env};
+use crate::snapshot::{SecretState, Secrets, State};
+use std::path::{Path, PathBuf};
+
+/// A configuration's surroundings.
+pub(super) struct Surroundings {
+    pub(super) facts: Facts,
+    /// The references in use that have no value.
+    pub(super) unresolved: Vec<Unresolved>,
+}
+
+impl Surroundings {
+    /// Resolves the secrets and looks at the files. `units` are folders of systemd
+    /// units to look in instead of the system's own.
+    pub(super) fn gather(loaded: &Loaded, units: &[PathBuf]) -> Self {
+        let Loaded { config, path, .. } = loaded;
+        let secrets = Secrets::resolve(config, &env::Process);
+        Self {
+            unresolved: secrets.states().iter().filter_map(unresolved).collect(),
+            facts: Facts::gather(config, path, &folders(units), &env::Process),
+        }
+    }
+
+    /// What is wrong with the secrets, the worst first.
+    pub(super) fn audit(&self, loaded: &Loaded) -> Vec<Finding> {
+        audit_secrets(&loaded.config, &self.facts, &self.unresolved)
+    }
+}
+
+/// A folder that somebody names must be there; of the usual ones most are not.
+fn folders(named: &[PathBuf]) -> Vec<PathBuf> {
+    if !named.is_empty() {
+        return named.to_owned();
+    }
+    let usual = USUAL_FOLDERS.iter().map(PathBuf::from);
+    usual.filter(|folder| is_there(folder)).collect()
+}
+
+fn is_there(folder: &Path) -> bool {
+    // What is hidden from us is there.
+    folder.try_exists().unwrap_or(true)
+}
+
+fn unresolved(state: &SecretState) -> Option<Unresolved> {
+    let SecretState {
+        surface,
+        source,
+        provider,
+        id,
+        state,
+        problem,
+    } = state;
+    let (State::Unresolved, Some(problem)) = (state, problem) else {
+        return None;
+    };
+    let (provider, id) = (provider.as_deref()?, id.as_deref()?);
+    Some(Unresolved {
+        key: surface.clone(),
+        reference: format!("{source}:{provider}:{id}"),
+        variable: (*source == SecretSource::Env.as_str()).then(|| id.to_owned()),
+        code: problem.code,
+        message: problem.message.clone(),
+        remedy: problem.remedy.clone().unwrap_or_default(),
+    })
+}
