@@ -43,7 +43,7 @@ pub use change::{Changes, Refusal};
 pub use credential::{CredentialFormat, UpstreamCredential};
 pub use gateway::Gateway;
 pub use import::{ImportError, Imported, LeftOut, import_openclaw};
-pub use limits::Limits;
+pub use limits::{Limits, RESERVED_DESCRIPTORS};
 pub use listen::{Listen, ListenAddress};
 pub use log::{Log, LogLevel};
 pub use models::{Agent, ModelProvider, Models, SharedKeys};

@@ -1,14 +1,18 @@
 //! The doctor: what is wrong around a config that is valid in itself.
 //!
-//! [`Facts::gather`] looks at files and units; the checks are pure, and turn a
-//! config and those facts into [`Finding`]s.
+//! [`Facts::gather`] looks at files and units, [`Deployment::gather`] at the host and
+//! the way to the gateway; the checks are pure, and turn a config and those facts into
+//! [`Finding`]s.
 
 mod assignment;
 mod audit;
+mod checklist;
 mod custody;
+mod deployment;
 mod environment_file;
 mod facts;
 mod finding;
+mod finding_id;
 mod key_lines;
 mod look;
 mod model_credentials;
@@ -19,9 +23,12 @@ mod words;
 
 pub use assignment::Assignment;
 pub use audit::{Unresolved, audit_secrets};
+pub use checklist::check_deployment;
 pub use custody::{FileFacts, Guard, GuardedFile};
+pub use deployment::{Answer, Certificate, Deployment, Gateway, Key, ServiceProcess, Target};
 pub use facts::Facts;
-pub use finding::{Finding, FindingId, Place, Severity};
+pub use finding::{Finding, Place, Severity};
+pub use finding_id::FindingId;
 pub use key_lines::KeyLines;
 pub use look::Look;
 pub use model_credentials::{check_model_credentials, check_token_sinks};

@@ -224,6 +224,22 @@ pub fn unfit_secrets(config: &Config, secrets: &Secrets) -> Vec<BuildError> {
     errors
 }
 
+/// What would keep a start from succeeding, beside secrets that are not to be had: with
+/// secrets that are resolved already, and without a look at model credentials.
+#[must_use]
+pub fn refusals(config: &Config, secrets: &Secrets) -> Vec<BuildError> {
+    let mut errors = Vec::new();
+    keep(credential(config, secrets), &mut errors);
+    keep(admin_token(secrets), &mut errors);
+    keep(Rules::build(config, None), &mut errors);
+    keep(gateway::build(config), &mut errors);
+    if let Some(tls) = &config.gateway.tls {
+        front_tls::build(tls, secrets, &mut errors);
+    }
+    back_door::build(config, secrets, &no_variables, None, &mut errors);
+    errors
+}
+
 fn no_variables(_: &str) -> Option<std::ffi::OsString> {
     None
 }

@@ -7,7 +7,9 @@ use super::output::{self, Style};
 use super::surroundings::Surroundings;
 use super::{ConfigPath, EXIT_FAILURE, interruptible, models};
 use crate::credentials::UnixMillis;
-use crate::doctor::{Finding, Severity, check_model_credentials, check_token_sinks};
+use crate::doctor::{
+    Deployment, Finding, Severity, check_deployment, check_model_credentials, check_token_sinks,
+};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -63,8 +65,15 @@ fn tell(mut findings: Vec<Finding>, loaded: &Loaded, arguments: &Arguments) -> E
     output::finish(written, code)
 }
 
+/// The secrets, the start and the deployment.
 fn surroundings(loaded: &Loaded, arguments: &Arguments) -> Vec<Finding> {
-    Surroundings::gather(loaded, &arguments.units).audit(loaded)
+    let surroundings = Surroundings::gather(loaded, &arguments.units);
+    let deployment = Deployment::gather(&loaded.config, &loaded.path);
+    let mut findings = surroundings.audit(loaded);
+    findings.extend(surroundings.refusals(loaded));
+    let facts = &surroundings.facts;
+    findings.extend(check_deployment(&loaded.config, facts, &deployment));
+    findings
 }
 
 fn model_credentials(loaded: &Loaded) -> Vec<Finding> {

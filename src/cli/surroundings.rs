@@ -1,9 +1,12 @@
 //! What the commands that judge a configuration gather around it.
 
+use super::chain;
 use super::config_file::Loaded;
-use crate::doctor::{Facts, Finding, USUAL_FOLDERS, Unresolved, audit_secrets};
+use crate::doctor::{
+    Facts, Finding, FindingId, Severity, USUAL_FOLDERS, Unresolved, audit_secrets,
+};
 use crate::secrets::{SecretSource, env};
-use crate::snapshot::{SecretState, Secrets, State};
+use crate::snapshot::{BuildError, SecretState, Secrets, State, refusals};
 use std::path::{Path, PathBuf};
 
 /// A configuration's surroundings.
@@ -11,6 +14,7 @@ pub(super) struct Surroundings {
     pub(super) facts: Facts,
     /// The references in use that have no value.
     pub(super) unresolved: Vec<Unresolved>,
+    secrets: Secrets,
 }
 
 impl Surroundings {
@@ -22,7 +26,33 @@ impl Surroundings {
         Self {
             unresolved: secrets.states().iter().filter_map(unresolved).collect(),
             facts: Facts::gather(config, path, &folders(units), &env::Process),
+            secrets,
         }
+    }
+
+    /// What else would keep Portcullis from starting. The file of users is left to the
+    /// checklist.
+    pub(super) fn refusals(&self, loaded: &Loaded) -> Vec<Finding> {
+        let errors = refusals(&loaded.config, &self.secrets).into_iter();
+        let is_of_users = |error: &BuildError| {
+            matches!(
+                error,
+                BuildError::UnreadableUsers { .. } | BuildError::Users { .. }
+            )
+        };
+        let errors = errors.filter(|error| error.code().is_none() && !is_of_users(error));
+        errors
+            .map(|error| Finding {
+                id: FindingId::StartRefused,
+                severity: Severity::Critical,
+                evidence: format!("Portcullis does not start: {}", chain(&error)),
+                remedy: error.remedy().unwrap_or_else(|| {
+                    "mend what is named there; `portcullis check --resolve` says when it is good"
+                        .to_owned()
+                }),
+                place: self.facts.at_key(error.key()),
+            })
+            .collect()
     }
 
     /// What is wrong with the secrets, the worst first.

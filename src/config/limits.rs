@@ -72,6 +72,19 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 const BURST: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
 
+/// Descriptors for what is no connection of a client: listeners, files, the admin
+/// listener's connections.
+pub const RESERVED_DESCRIPTORS: u64 = 256;
+
+impl Limits {
+    /// The descriptors that these limits need: a connection has one, and one more as a
+    /// WebSocket; each request with the gateway has one.
+    #[must_use]
+    pub fn descriptors(&self) -> u64 {
+        self.max_connections as u64 * 2 + self.max_requests_in_flight as u64 + RESERVED_DESCRIPTORS
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

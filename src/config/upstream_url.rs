@@ -61,7 +61,8 @@ impl UpstreamUrl {
     }
 
     /// Whether requests leave this host unencrypted.
-    pub(super) fn is_plain_to_another_host(&self) -> bool {
+    #[must_use]
+    pub fn is_plain_to_another_host(&self) -> bool {
         match self {
             Self::Unix(_) | Self::Tcp { tls: true, .. } => false,
             Self::Tcp {

@@ -4,7 +4,8 @@
 use super::assignment::shown;
 use super::custody::{self, FileFacts, Guard, not_examined};
 use super::facts::Facts;
-use super::finding::{Finding, FindingId, Place, Severity};
+use super::finding::{Finding, Place, Severity};
+use super::finding_id::FindingId;
 use super::look::Look;
 use super::unit_environment;
 use crate::config::{Activity, Config, Surface};
@@ -53,14 +54,6 @@ pub fn audit_secrets(config: &Config, facts: &Facts, unresolved: &[Unresolved]) 
     findings
 }
 
-fn at_key(key: &str, facts: &Facts) -> Place {
-    Place {
-        line: facts.key_lines.of(key),
-        key: Some(key.to_owned()),
-        ..Place::file(&facts.config_path)
-    }
-}
-
 fn plaintext(config: &Config, facts: &Facts) -> Vec<Finding> {
     const READ: u32 = 0o044;
     let config_file = facts.config_file.seen();
@@ -101,7 +94,7 @@ fn plaintext(config: &Config, facts: &Facts) -> Vec<Finding> {
                 "{remedy}put it into a file, the environment or a password store, write \"$NAME\" \
                  or {{ source, provider, id }} here, and replace it if others have seen this file"
             ),
-            at_key(&key, facts),
+            facts.at_key(&key),
         ))
     });
     let in_variables = config.secrets.listed().flat_map(|(provider, listed)| {
@@ -113,7 +106,7 @@ fn plaintext(config: &Config, facts: &Facts) -> Vec<Finding> {
         let secret = set.filter(|(name, value)| names_credential(name) && !value.trim().is_empty());
         secret.map(move |(name, _)| {
             let table = format!("secrets.providers.{provider}.env");
-            let named = at_key(&format!("{table}.{name}"), facts);
+            let named = facts.at_key(&format!("{table}.{name}"));
             let place = Place {
                 key: Some(match shown(name) {
                     Some(name) => format!("{table}.{name}"),
@@ -151,10 +144,7 @@ fn plaintext(config: &Config, facts: &Facts) -> Vec<Finding> {
                 "let the command read it from a file, or from a variable named in \
                  `secrets.providers.{provider}.passEnv`, and replace it"
             ),
-            place: at_key(
-                &format!("secrets.providers.{provider}.args[{index}]"),
-                facts,
-            ),
+            place: facts.at_key(&format!("secrets.providers.{provider}.args[{index}]")),
         })
     });
     on_surfaces
@@ -203,7 +193,7 @@ fn without_value(unresolved: &Unresolved, facts: &Facts) -> Finding {
             ),
             None => remedy.clone(),
         },
-        place: at_key(key, facts),
+        place: facts.at_key(key),
     }
 }
 

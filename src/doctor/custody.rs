@@ -1,6 +1,7 @@
 //! Who may read and change the files on which secrets depend.
 
-use super::finding::{Finding, FindingId, Place, Severity};
+use super::finding::{Finding, Place, Severity};
+use super::finding_id::FindingId;
 use super::look::Look;
 use crate::secrets::Custody;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ pub enum Guard {
     Config,
     /// A config that holds secrets: others don't read it either.
     ConfigWithSecrets,
+    /// A file that decides who may pass: only the owner writes it.
+    Rule,
     /// A command: others may run it, only the owner writes.
     Command,
     /// A folder above a command: only the owner puts another in its place.
@@ -80,7 +83,7 @@ impl Guard {
                 "group and others neither to read nor to write, such as 0600",
             ),
             Self::Held(custody) => custody.forbidden_mode(),
-            Self::Config => (WRITE, "group and others not to write, such as 0644"),
+            Self::Config | Self::Rule => (WRITE, "group and others not to write, such as 0644"),
             Self::Command | Self::CommandFolder => {
                 (WRITE, "group and others not to write, such as 0755")
             }
@@ -113,6 +116,7 @@ impl Guard {
             Self::Config | Self::ConfigWithSecrets => {
                 "; who may change it may have any command run by Portcullis"
             }
+            Self::Rule => "; who may change it decides who may pass",
             _ => "",
         }
     }
@@ -229,7 +233,7 @@ mod tests {
 
     #[test]
     fn each_guard_has_its_own_bits_and_owners() {
-        use Guard::{Command, CommandFolder, Config, ConfigWithSecrets, Held, Private};
+        use Guard::{Command, CommandFolder, Config, ConfigWithSecrets, Held, Private, Rule};
         use Severity::{Critical, Warning};
         const OWN: Guard = Held(Custody::Own);
         const MOUNTED: Guard = Held(Custody::MountedVolume);
@@ -260,6 +264,9 @@ mod tests {
             (ConfigWithSecrets, ME, 0o640, &[Warning]),
             (ConfigWithSecrets, ME, 0o644, &[Critical]),
             (ConfigWithSecrets, 1001, 0o600, &[Critical]),
+            (Rule, ME, 0o644, &[]),
+            (Rule, ME, 0o664, &[Critical]),
+            (Rule, 1001, 0o644, &[Warning]),
             (Command, 0, 0o755, &[]),
             (Command, 0, 0o775, &[Critical]),
             (Command, 0, 0o757, &[Critical]),

@@ -2,6 +2,7 @@
 //! and of the files that they take variables from.
 
 use super::custody::{FileFacts, Guard, GuardedFile};
+use super::finding::Place;
 use super::key_lines::KeyLines;
 use super::look::Look;
 use super::units::Units;
@@ -50,6 +51,18 @@ impl Facts {
             key_lines: key_lines(config_path),
             guarded: guarded(config, environment),
             units: Units::gather(folders),
+        }
+    }
+}
+
+impl Facts {
+    /// Where the config has a key.
+    #[must_use]
+    pub fn at_key(&self, key: &str) -> Place {
+        Place {
+            line: self.key_lines.of(key),
+            key: Some(key.to_owned()),
+            ..Place::file(&self.config_path)
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the doctor finds: where, how bad, how it shows, and what to do.
 
+use super::finding_id::FindingId;
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,29 +18,6 @@ pub struct Finding {
     pub remedy: String,
     /// Where it is.
     pub place: Place,
-}
-
-/// The kinds of findings: stable codes for scripts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[non_exhaustive]
-pub enum FindingId {
-    /// A secret stands in the config itself.
-    PlaintextFound,
-    /// A file that holds a secret, or gives secrets out, is open to others.
-    FileModeBroad,
-    /// A secret stands in a systemd unit, which shows it to every user.
-    UnitEnvironment,
-    /// A reference that is in use has no value.
-    RefUnresolved,
-    /// Something couldn't be looked at, so nothing is said about it.
-    NotExamined,
-    /// A model provider's credential has ended, or its login is over.
-    ModelCredentialExpired,
-    /// A model provider's credential ends soon.
-    ModelCredentialExpiring,
-    /// A model provider has no credential, or one whose secret is not to be had.
-    ModelCredentialMissing,
 }
 
 /// How bad a finding is; the worst is the greatest.
@@ -66,23 +44,6 @@ pub struct Place {
     /// The config's key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-}
-
-impl FindingId {
-    /// As JSON spells it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::PlaintextFound => "PLAINTEXT_FOUND",
-            Self::FileModeBroad => "FILE_MODE_BROAD",
-            Self::UnitEnvironment => "UNIT_ENVIRONMENT",
-            Self::RefUnresolved => "REF_UNRESOLVED",
-            Self::NotExamined => "NOT_EXAMINED",
-            Self::ModelCredentialExpired => "MODEL_CREDENTIAL_EXPIRED",
-            Self::ModelCredentialExpiring => "MODEL_CREDENTIAL_EXPIRING",
-            Self::ModelCredentialMissing => "MODEL_CREDENTIAL_MISSING",
-        }
-    }
 }
 
 impl Severity {
@@ -118,12 +79,6 @@ impl Place {
     }
 }
 
-impl fmt::Display for FindingId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
-    }
-}
-
 impl fmt::Display for Severity {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.as_str())
@@ -156,19 +111,7 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
 
     #[test]
-    fn json_and_people_read_the_same_words() {
-        for id in [
-            FindingId::PlaintextFound,
-            FindingId::FileModeBroad,
-            FindingId::UnitEnvironment,
-            FindingId::RefUnresolved,
-            FindingId::NotExamined,
-            FindingId::ModelCredentialExpired,
-            FindingId::ModelCredentialExpiring,
-            FindingId::ModelCredentialMissing,
-        ] {
-            assert_eq!(serde_json::to_value(id).unwrap(), id.as_str());
-        }
+    fn json_and_people_read_the_same_severity() {
         for severity in [Severity::Info, Severity::Warning, Severity::Critical] {
             assert_eq!(serde_json::to_value(severity).unwrap(), severity.as_str());
         }

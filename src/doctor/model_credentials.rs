@@ -1,6 +1,7 @@
 //! What is wrong with the credentials of model providers, by the rows of their status.
 
-use super::finding::{Finding, FindingId, Place, Severity};
+use super::finding::{Finding, Place, Severity};
+use super::finding_id::FindingId;
 use crate::credentials::status::{CredentialStatus, State, Verdict};
 use crate::credentials::{UnixMillis, words};
 use std::path::Path;

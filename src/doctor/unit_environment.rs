@@ -4,7 +4,8 @@
 
 use super::assignment::{Assignment, shown};
 use super::custody::{self, Guard, not_examined};
-use super::finding::{Finding, FindingId, Place, Severity};
+use super::finding::{Finding, Place, Severity};
+use super::finding_id::FindingId;
 use super::look::Look;
 use super::units::{EnvironmentFile, Fragment, Units};
 use crate::config::Config;

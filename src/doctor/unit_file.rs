@@ -15,6 +15,12 @@ pub struct UnitFile {
     pub environment: Vec<Assignment>,
     /// The files that set more (`EnvironmentFile=`).
     pub environment_files: Vec<EnvironmentFilePath>,
+    /// The user that it runs as (`User=`), the last one set.
+    pub user: Option<String>,
+    /// Whether it has a user of its own while it runs (`DynamicUser=`).
+    pub has_dynamic_user: Option<bool>,
+    /// The files that it may open (`LimitNOFILE=`), the larger number of two.
+    pub open_files: Option<u64>,
 }
 
 /// A file that a unit takes variables from.
@@ -67,6 +73,9 @@ impl UnitFile {
                     });
                 }
             }
+            "User" => self.user = Some(value.to_owned()),
+            "DynamicUser" => self.has_dynamic_user = truth(value),
+            "LimitNOFILE" => self.open_files = open_files(value),
             _ => {}
         }
     }
@@ -87,6 +96,23 @@ fn commands(value: &str) -> Vec<PathBuf> {
         .filter_map(|command| command.first())
         .map(|path| PathBuf::from(path.trim_start_matches(COMMAND_PREFIXES)))
         .collect()
+}
+
+/// systemd's booleans.
+fn truth(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "1" | "yes" | "true" | "on" | "y" | "t" => Some(true),
+        "0" | "no" | "false" | "off" | "n" | "f" => Some(false),
+        _ => None,
+    }
+}
+
+/// `SOFT:HARD`, or one number for both.
+fn open_files(value: &str) -> Option<u64> {
+    match value.rsplit(':').next()? {
+        "infinity" => Some(u64::MAX),
+        number => number.parse().ok(),
+    }
 }
 
 /// Lines with their continuations, each with the number of its first line. A
@@ -199,6 +225,22 @@ mod tests {
         }
         let other = UnitFile::parse("[Service]\nExecStop=/usr/bin/portcullis\n");
         assert!(!other.runs("portcullis"));
+    }
+
+    #[test]
+    fn the_user_and_the_limits_are_those_set_last() {
+        let text = "[Service]\nUser=root\nUser=door\nDynamicUser=Yes\nLimitNOFILE=1024:65536\n\
+                    [Unit]\nUser=other\n";
+        let unit = UnitFile::parse(text);
+        assert_eq!(unit.user.as_deref(), Some("door"));
+        assert_eq!(unit.has_dynamic_user, Some(true));
+        assert_eq!(unit.open_files, Some(65_536));
+        let unit = UnitFile::parse("[Service]\nDynamicUser=0\nLimitNOFILE=infinity\n");
+        let expected = (None, Some(false), Some(u64::MAX));
+        assert_eq!(
+            (unit.user, unit.has_dynamic_user, unit.open_files),
+            expected
+        );
     }
 
     proptest! {

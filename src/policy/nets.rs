@@ -104,6 +104,15 @@ impl TrustedNets {
         }
     }
 
+    /// The networks, without those that lie in another one.
+    pub fn iter(&self) -> impl Iterator<Item = IpNet> {
+        let firsts = |v4: &u32| IpAddr::V4(Ipv4Addr::from_bits(*v4));
+        let v4 = self.v4.firsts.iter().map(firsts);
+        let firsts = |v6: &u128| IpAddr::V6(Ipv6Addr::from_bits(*v6));
+        let v6 = self.v6.firsts.iter().map(firsts);
+        v4.chain(v6).filter_map(|address| self.matching(address))
+    }
+
     /// Whether all of IPv4 or all of IPv6 is trusted, be it in pieces: worth a
     /// loud warning.
     pub fn covers_everything(&self) -> bool {
@@ -289,6 +298,18 @@ mod tests {
             Some("2001:db8::/32".parse().unwrap())
         );
         assert_eq!(nets.matching(ip("10.0.0.2")), None);
+    }
+
+    #[test]
+    fn lists_the_networks_that_count() {
+        let nets = nets(&[
+            "172.17.3.0/24",
+            "2001:db8::/32",
+            "172.17.0.0/16",
+            "10.0.0.1",
+        ]);
+        let listed: Vec<_> = nets.iter().map(|net| net.to_string()).collect();
+        assert_eq!(listed, ["10.0.0.1/32", "172.17.0.0/16", "2001:db8::/32"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The process itself: its limits, and what others may see of its memory.
 
 use super::ServerError;
-use crate::config::Limits;
+use crate::config::{Limits, RESERVED_DESCRIPTORS};
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -22,10 +22,6 @@ pub fn seal() -> Result<(), ServerError> {
     })
 }
 
-/// Descriptors for what is no connection of a client: listeners, files, the admin
-/// listener's connections.
-const RESERVED: u64 = 256;
-
 /// What there are descriptors for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Room {
@@ -44,7 +40,7 @@ pub(super) fn room(limits: &Limits) -> Room {
         connections: limits.max_connections,
         requests: limits.max_requests_in_flight,
     };
-    let needed = wanted.connections as u64 * 2 + wanted.requests as u64 + RESERVED;
+    let needed = limits.descriptors();
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return wanted;
     };
@@ -70,7 +66,7 @@ pub(super) fn room(limits: &Limits) -> Room {
 impl Room {
     /// As much of it as so many descriptors suffice for.
     fn within(self, descriptors: u64) -> Self {
-        let free = descriptors.saturating_sub(RESERVED);
+        let free = descriptors.saturating_sub(RESERVED_DESCRIPTORS);
         let free = usize::try_from(free).unwrap_or(usize::MAX);
         let requests = (free / 4).clamp(1, self.requests);
         let connections = (free.saturating_sub(requests) / 2).clamp(1, self.connections);

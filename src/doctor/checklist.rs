@@ -1,0 +1,131 @@
+//! The security checklist: what is wrong with a deployment whose config is valid.
+
+mod certificate;
+mod exposure;
+mod front_tls;
+mod gateway;
+mod requests;
+mod service;
+mod sources;
+mod users;
+mod width;
+
+use super::custody;
+use super::deployment::Deployment;
+use super::facts::Facts;
+use super::finding::{Finding, Severity};
+use super::finding_id::FindingId;
+use crate::config::{Config, ListenAddress};
+use std::net::{IpAddr, SocketAddr};
+
+/// What the checks are made on.
+#[derive(Clone, Copy)]
+pub(super) struct Ground<'a> {
+    pub(super) config: &'a Config,
+    pub(super) facts: &'a Facts,
+    pub(super) deployment: &'a Deployment,
+}
+
+/// Every finding on the deployment, in no order.
+#[must_use]
+pub fn check_deployment(config: &Config, facts: &Facts, deployment: &Deployment) -> Vec<Finding> {
+    let ground = Ground {
+        config,
+        facts,
+        deployment,
+    };
+    let mut findings = Vec::new();
+    for check in [
+        gateway::check,
+        sources::check,
+        users::check,
+        front_tls::check,
+        certificate::check,
+        exposure::check,
+        service::check,
+        requests::check,
+    ] {
+        findings.extend(check(&ground));
+    }
+    findings.extend(deployment.rule_files.iter().flat_map(|file| {
+        let line = facts.key_lines.of(&file.key);
+        custody::check(file, line, facts.user)
+    }));
+    findings
+}
+
+impl Ground<'_> {
+    /// A finding on a key of the config.
+    pub(super) fn finding(
+        &self,
+        id: FindingId,
+        severity: Severity,
+        key: &str,
+        evidence: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Finding {
+        Finding {
+            id,
+            severity,
+            evidence: evidence.into(),
+            remedy: remedy.into(),
+            place: self.facts.at_key(key),
+        }
+    }
+
+    /// The front door's addresses of TCP, each with its key.
+    pub(super) fn front(&self) -> impl Iterator<Item = SocketAddr> {
+        let addresses = self.config.listen.addresses.iter();
+        addresses.filter_map(|address| match address {
+            ListenAddress::Tcp(address) => Some(*address),
+            ListenAddress::Unix(_) => None,
+        })
+    }
+
+    /// Where a listener can be reached: at every address of the host, where it names none.
+    pub(super) fn reached_at(&self, listener: SocketAddr) -> Vec<IpAddr> {
+        let ip = listener.ip().to_canonical();
+        if !ip.is_unspecified() {
+            return vec![ip];
+        }
+        let own = self.deployment.addresses.seen();
+        let own = own.into_iter().flatten().map(|own| own.ip().to_canonical());
+        // `::` takes IPv4 as well.
+        own.filter(|own| ip.is_ipv6() || own.is_ipv4()).collect()
+    }
+
+    /// The addresses of the Internet at which a listener can be reached.
+    pub(super) fn public_addresses(&self, listener: SocketAddr) -> Vec<IpAddr> {
+        let mut addresses = self.reached_at(listener);
+        addresses.retain(|address| is_public(*address));
+        addresses
+    }
+}
+
+/// Whether an address may be routed in the Internet.
+pub(super) fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [first, second, ..] = v4.octets();
+            let is_shared = first == 100 && second & 0xc0 == 64;
+            !(v4.is_private()
+                || v4.is_loopback()
+                || v4.is_link_local()
+                || v4.is_unspecified()
+                || is_shared
+                || first >= 224)
+        }
+        // RFC 4291 §2.4: what is global begins with 001.
+        IpAddr::V6(v6) => v6.segments()[0] & 0xe000 == 0x2000,
+    }
+}
+
+/// Addresses for people: `a, b and c`.
+pub(super) fn listed<T: ToString>(items: &[T]) -> String {
+    let items: Vec<String> = items.iter().map(T::to_string).collect();
+    match items.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
+    }
+}

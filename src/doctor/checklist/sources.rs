@@ -1,0 +1,131 @@
+//! Who may name users: `trustedProxies`, and what stands in for an address.
+
+use super::super::finding::{Finding, Severity};
+use super::super::finding_id::FindingId;
+use super::Ground;
+use super::width::{excess, holds_loopback};
+use crate::config::UpstreamUrl;
+use crate::policy::TrustedNets;
+
+const TRUSTED: &str = "gateway.trustedProxies";
+
+pub(super) fn check(ground: &Ground<'_>) -> Vec<Finding> {
+    let mut findings = wide(
+        ground,
+        &ground.config.gateway.trusted_proxies,
+        Width {
+            id: FindingId::TrustedProxiesWide,
+            key: TRUSTED,
+            danger: "whoever has one of these addresses can name any user",
+            whom: "the identity proxies",
+        },
+    );
+    findings.extend(wide(
+        ground,
+        &ground.config.listen.proxy_protocol_from,
+        Width {
+            id: FindingId::ProxyProtocolWide,
+            key: "listen.proxyProtocolFrom",
+            danger: "whoever has one of these addresses can pass for a trusted proxy",
+            whom: "the load balancers",
+        },
+    ));
+    findings.extend(loopback(ground));
+    findings.extend(local_interface(ground));
+    findings
+}
+
+/// What is said of a list of networks.
+pub(super) struct Width<'a> {
+    pub(super) id: FindingId,
+    pub(super) key: &'a str,
+    /// What becomes possible.
+    pub(super) danger: &'a str,
+    /// Whose addresses should stand there.
+    pub(super) whom: &'a str,
+}
+
+/// A finding for the whole where it covers everything, else one for each wide network.
+pub(super) fn wide(ground: &Ground<'_>, nets: &TrustedNets, width: Width<'_>) -> Vec<Finding> {
+    let Width {
+        id,
+        key,
+        danger,
+        whom,
+    } = width;
+    let remedy = format!("list the addresses of {whom} alone, such as \"10.0.0.5\"");
+    if nets.covers_everything() {
+        let evidence = format!("every address is listed: {danger}");
+        return vec![ground.finding(id, Severity::Critical, key, evidence, remedy)];
+    }
+    let too_wide = nets.iter().filter_map(|net| Some((net, excess(net)?)));
+    too_wide
+        .map(|(net, (severity, what))| {
+            let evidence = format!("{net} is {what}: {danger}");
+            ground.finding(id, severity, key, evidence, remedy.clone())
+        })
+        .collect()
+}
+
+fn loopback(ground: &Ground<'_>) -> Option<Finding> {
+    let gateway = &ground.config.gateway;
+    let is_trusted = gateway.trusted_proxies.iter().any(holds_loopback);
+    if !gateway.trusted_proxy.allow_loopback || !is_trusted {
+        return None;
+    }
+    let asks_for_certificate = gateway
+        .tls
+        .as_ref()
+        .is_some_and(|tls| tls.client_ca_path.is_some());
+    let key = "gateway.auth.trustedProxy.allowLoopback";
+    if asks_for_certificate {
+        return Some(ground.finding(
+            FindingId::LoopbackTrusted,
+            Severity::Info,
+            key,
+            "loopback is trusted: a process of this host that also has a key and a certificate of \
+             gateway.tls.clientCaPath can name any user",
+            "let the identity proxy's user alone read its key",
+        ));
+    }
+    let agents = match ground.config.upstream.url {
+        UpstreamUrl::Unix(_) => ", the gateway's agents included,",
+        UpstreamUrl::Tcp { .. } if gateway_is_here(ground) => ", the gateway's agents included,",
+        UpstreamUrl::Tcp { .. } => "",
+    };
+    Some(ground.finding(
+        FindingId::LoopbackTrusted,
+        Severity::Warning,
+        key,
+        format!("loopback is trusted: every process of this host{agents} can name any user"),
+        "let the identity proxy connect through a Unix socket (listen.address = \
+         \"unix:/run/portcullis/front.sock\", listen.unixPeerUids = [its user's number]) and set \
+         this to false; or move it to another host",
+    ))
+}
+
+fn gateway_is_here(ground: &Ground<'_>) -> bool {
+    use super::super::deployment::Gateway;
+    match &ground.deployment.gateway {
+        Gateway::Unix { .. } => true,
+        Gateway::Tcp { targets, .. } => {
+            let mut targets = targets.iter();
+            targets.any(|target| ground.deployment.is_own(target.address.ip()))
+        }
+    }
+}
+
+fn local_interface(ground: &Ground<'_>) -> Option<Finding> {
+    let is_on = ground.config.gateway.trusted_proxy.allow_local_interface;
+    is_on.then(|| {
+        ground.finding(
+            FindingId::LocalInterfaceTrusted,
+            Severity::Warning,
+            "gateway.auth.trustedProxy.allowLocalInterface",
+            "processes that connect from the host's or pod's own addresses can name any user, the \
+             gateway's agents included",
+            "set this to false, and let the identity proxy connect through a Unix socket or from \
+             another host",
+        )
+    })
+}

@@ -1,0 +1,155 @@
+//! Looks at how Portcullis is deployed: the host's sockets and addresses, the way to
+//! the gateway, the running process, the certificate and the list of users.
+
+mod certificate;
+mod gateway;
+mod interfaces;
+mod processes;
+mod sockets;
+
+pub use certificate::{Certificate, Key};
+pub use gateway::{Answer, Gateway, Target};
+pub use processes::ServiceProcess;
+
+use super::custody::{FileFacts, Guard, GuardedFile};
+use super::look::Look;
+use crate::config::{AllowUsersSource, Config, ListenAddress, parse_users_file};
+use crate::policy::AllowUsers;
+use crate::regular_file;
+use nix::sys::resource::{Resource, getrlimit};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The largest users file, in bytes, as the start reads it.
+const MAX_USERS_BYTES: u64 = 256 << 20;
+
+/// How Portcullis is deployed.
+#[derive(Debug, Clone)]
+pub struct Deployment {
+    /// Seconds since the Unix epoch.
+    pub now: i64,
+    /// The host's addresses, loopback left out.
+    pub addresses: Look<Vec<SocketAddr>>,
+    /// Where programs of this host listen for TCP.
+    pub listening: Look<Vec<SocketAddr>>,
+    /// The way to the gateway.
+    pub gateway: Gateway,
+    /// The running processes that serve this config.
+    pub processes: Vec<ServiceProcess>,
+    /// Files that may be opened here, at most.
+    pub open_files: Option<u64>,
+    /// The front door's chain, leaf first; empty: it speaks no TLS, or the chain can't
+    /// be read.
+    pub chain: Vec<Certificate>,
+    /// Who may pass; an error says why that can't be told.
+    pub users: Result<AllowUsers, String>,
+    /// Files beside the secrets that decide who may pass.
+    pub rule_files: Vec<GuardedFile>,
+}
+
+impl Deployment {
+    /// Looks at everything. It connects to the gateway, and to its port at each of the
+    /// host's own addresses; to nothing else.
+    #[must_use]
+    pub fn gather(config: &Config, config_path: &Path) -> Self {
+        let addresses = interfaces::addresses();
+        let tls = config.gateway.tls.as_ref();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self {
+            now: since.map_or(0, |since| since.as_secs() as i64),
+            gateway: Gateway::gather(
+                &config.upstream.url,
+                addresses.seen().map_or(&[], Vec::as_slice),
+                &own_listeners(config),
+            ),
+            addresses,
+            listening: sockets::listening(),
+            processes: processes::serving(config_path),
+            open_files: getrlimit(Resource::RLIMIT_NOFILE)
+                .ok()
+                .map(|(_, hard)| hard),
+            chain: tls.map_or_else(Vec::new, |tls| certificate::read_chain(&tls.cert_path)),
+            users: users(&config.gateway.trusted_proxy.allow_users),
+            rule_files: rule_files(config),
+        }
+    }
+
+    /// Whether an address is one of this host's, loopback included.
+    #[must_use]
+    pub fn is_own(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let own = self.addresses.seen().map_or(&[][..], Vec::as_slice);
+        let mut own = own.iter().map(|own| own.ip().to_canonical());
+        address.is_loopback() || own.any(|own| own == address)
+    }
+}
+
+/// Where Portcullis itself listens.
+fn own_listeners(config: &Config) -> Vec<SocketAddr> {
+    let front = config.listen.addresses.iter();
+    let front = front.filter_map(|address| match address {
+        ListenAddress::Tcp(address) => Some(*address),
+        ListenAddress::Unix(_) => None,
+    });
+    let others = [
+        config.listen.redirect_http,
+        Some(config.admin.address),
+        config.admin.probe_address,
+        config.models.listen,
+    ];
+    front.chain(others.into_iter().flatten()).collect()
+}
+
+fn users(source: &AllowUsersSource) -> Result<AllowUsers, String> {
+    match source {
+        AllowUsersSource::Inline(users) => Ok(users.clone()),
+        AllowUsersSource::File(path) => {
+            let text = regular_file::read_to_string(path, MAX_USERS_BYTES)
+                .map_err(|error| error.to_string())?;
+            parse_users_file(&text).map_err(|error| error.to_string())
+        }
+    }
+}
+
+fn rule_files(config: &Config) -> Vec<GuardedFile> {
+    let mut files = Vec::new();
+    let mut add = |what, key: &str, path: &Path, guard| {
+        files.push(GuardedFile {
+            what,
+            key: key.to_owned(),
+            path: path.to_owned(),
+            guard,
+            facts: FileFacts::of(path),
+        });
+    };
+    if let AllowUsersSource::File(path) = &config.gateway.trusted_proxy.allow_users {
+        let key = "gateway.auth.trustedProxy.allowUsersFile";
+        add("the file of users", key, path, Guard::Rule);
+    }
+    if let Some(tls) = &config.gateway.tls {
+        let key = "gateway.tls.certPath";
+        add("the certificate", key, &tls.cert_path, Guard::Rule);
+        if let Some(path) = &tls.client_ca_path {
+            let key = "gateway.tls.clientCaPath";
+            add("the sources' authorities", key, path, Guard::Rule);
+        }
+    }
+    if let Some(path) = &config.upstream.ca_file {
+        let key = "upstream.caFile";
+        add("the gateway's authorities", key, path, Guard::Rule);
+    }
+    let folders = config.models.sinks();
+    files.extend(folders.filter_map(|(key, folder)| {
+        let facts = Look::from(folder.metadata()).map(|facts| FileFacts::from(&facts));
+        // There is none before the first login.
+        (facts != Look::Missing).then(|| GuardedFile {
+            what: "the folder of logins",
+            key,
+            path: folder.to_owned(),
+            guard: Guard::CommandFolder,
+            facts,
+        })
+    }));
+    files
+}
