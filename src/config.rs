@@ -42,7 +42,7 @@ pub use assertion::Assertion;
 pub use change::{Changes, Refusal};
 pub use credential::{CredentialFormat, UpstreamCredential};
 pub use gateway::Gateway;
-pub use import::{ImportError, Imported, LeftOut, import_openclaw};
+pub use import::{ImportError, Imported, LeftOut, import_openclaw, read_openclaw};
 pub use limits::{Limits, RESERVED_DESCRIPTORS};
 pub use listen::{Listen, ListenAddress};
 pub use log::{Log, LogLevel};

@@ -17,7 +17,7 @@ mod survey;
 mod user;
 
 pub use assertion::{AssertionFault, AssertionRule, Carriage, Claimed, Keyless, Verify};
-pub use class::Class;
+pub use class::{Class, is_foreign};
 pub use denial::{Code, Denial};
 pub use names::{FieldName, NameError, is_connection_field, same_folded};
 pub use nets::{NetError, NetProblem, TrustedNets};

@@ -5,10 +5,12 @@ mod report;
 use super::config_file::{Loaded, load_or_complain};
 use super::output::{self, Style};
 use super::surroundings::Surroundings;
-use super::{ConfigPath, EXIT_FAILURE, interruptible, models};
+use super::{ConfigPath, EXIT_FAILURE, EXIT_USAGE, interruptible, models};
+use crate::authority::Authority;
 use crate::credentials::UnixMillis;
 use crate::doctor::{
-    Deployment, Finding, Severity, check_deployment, check_model_credentials, check_token_sinks,
+    Deployment, Finding, OpenClaw, Severity, check_deployment, check_model_credentials,
+    check_openclaw, check_token_sinks,
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -26,12 +28,26 @@ const SOON: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigPath,
+    /// The gateway's configuration: hold it against Portcullis' own
+    #[arg(long, value_name = "FILE")]
+    openclaw: Option<PathBuf>,
+    /// A host name that browsers use; may be repeated
+    #[arg(long = "host", value_name = "NAME", requires = "openclaw", value_parser = parse_host)]
+    hosts: Vec<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
     /// A folder of systemd units to look in instead of the system's own; may be repeated
     #[arg(long, value_name = "DIR", hide = true)]
     units: Vec<PathBuf>,
+}
+
+/// A host as it stands in an origin; a port that isn't 443 belongs to it.
+fn parse_host(text: &str) -> Result<String, String> {
+    match Authority::parse(text.as_bytes()) {
+        Some(_) => Ok(text.to_ascii_lowercase()),
+        None => Err("expected a host name, with a port unless it is 443".to_owned()),
+    }
 }
 
 pub(super) fn run(arguments: Arguments) -> ExitCode {
@@ -43,8 +59,20 @@ fn examine(arguments: &Arguments) -> ExitCode {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
+    let openclaw = match arguments
+        .openclaw
+        .as_deref()
+        .map(OpenClaw::read)
+        .transpose()
+    {
+        Ok(openclaw) => openclaw,
+        Err(error) => {
+            output::complain(format_args!("portcullis: --openclaw: {error}"));
+            return EXIT_USAGE.into();
+        }
+    };
     // What each part finds, in no order.
-    let mut findings = surroundings(&loaded, arguments);
+    let mut findings = surroundings(&loaded, openclaw.as_ref(), arguments);
     findings.extend(model_credentials(&loaded));
     tell(findings, &loaded, arguments)
 }
@@ -65,14 +93,22 @@ fn tell(mut findings: Vec<Finding>, loaded: &Loaded, arguments: &Arguments) -> E
     output::finish(written, code)
 }
 
-/// The secrets, the start and the deployment.
-fn surroundings(loaded: &Loaded, arguments: &Arguments) -> Vec<Finding> {
+/// The secrets, the start, the deployment and the gateway's side of it.
+fn surroundings(
+    loaded: &Loaded,
+    openclaw: Option<&OpenClaw>,
+    arguments: &Arguments,
+) -> Vec<Finding> {
     let surroundings = Surroundings::gather(loaded, &arguments.units);
     let deployment = Deployment::gather(&loaded.config, &loaded.path);
     let mut findings = surroundings.audit(loaded);
     findings.extend(surroundings.refusals(loaded));
-    let facts = &surroundings.facts;
-    findings.extend(check_deployment(&loaded.config, facts, &deployment));
+    let (config, facts) = (&loaded.config, &surroundings.facts);
+    findings.extend(check_deployment(config, facts, &deployment));
+    if let Some(openclaw) = openclaw {
+        let hosts = &arguments.hosts;
+        findings.extend(check_openclaw(config, facts, &deployment, openclaw, hosts));
+    }
     findings
 }
 

@@ -109,6 +109,15 @@ pub fn import_openclaw(text: &str) -> Result<Imported, ImportError> {
     })
 }
 
+/// What stands in an `openclaw.json`, or in a file that it includes: nothing is
+/// included or replaced. Of a key that comes twice the last counts, as at the gateway.
+///
+/// # Errors
+/// [`ImportError::Syntax`].
+pub fn read_openclaw(text: &str) -> Result<serde_json::Value, ImportError> {
+    document::read_any(text)
+}
+
 /// A key that a table lacks stands below the table's line, commented out.
 fn point_to_example(problem: &mut Problem, toml: &str) {
     let key = problem.key.rsplit('.').next().unwrap_or_default();

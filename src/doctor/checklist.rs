@@ -8,7 +8,7 @@ mod requests;
 mod service;
 mod sources;
 mod users;
-mod width;
+pub(super) mod width;
 
 use super::custody;
 use super::deployment::Deployment;

@@ -66,6 +66,20 @@ const FOREIGN_NAMES: [&str; 4] = [
     "x-http-method-override",
 ];
 
+/// Whether a header is taken out of every request unless the config names it: it
+/// belongs to some proxy's ways to say who or where a client is.
+#[must_use]
+pub fn is_foreign(name: &str) -> bool {
+    let begins_with = |family: &&str| {
+        let start = name.as_bytes().get(..family.len());
+        start.is_some_and(|start| same_folded(start, family.as_bytes()))
+    };
+    FOREIGN_FAMILIES.iter().any(|family| begins_with(&family))
+        || FOREIGN_NAMES
+            .iter()
+            .any(|known| same_folded(name.as_bytes(), known.as_bytes()))
+}
+
 /// Tells the class of a field name under one policy.
 pub(super) struct Classifier {
     /// By folded first byte: a bit for each length that any entry may have.

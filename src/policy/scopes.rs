@@ -109,6 +109,11 @@ impl ScopeCeilings {
         self.has_everyone_else
     }
 
+    /// Whether a scope is within this user's ceiling.
+    pub fn permits(&self, user: &str, scope: &str) -> bool {
+        self.covers_all(user, scope.as_bytes())
+    }
+
     /// Every user with an entry of their own, in no order.
     pub fn users(&self) -> impl Iterator<Item = &str> {
         self.users.keys().map(AsRef::as_ref)

@@ -15,9 +15,16 @@ const TOO_DEEP: &str = "nested deeper than 100 levels";
 
 /// Reads the text as one object.
 pub(super) fn read(text: &str) -> Result<Map<String, Value>, ImportError> {
+    match read_any(text)? {
+        Value::Object(members) => Ok(members),
+        other => Err(ImportError::NotObject { got: kind(&other) }),
+    }
+}
+
+/// Reads the text as one value.
+pub(super) fn read_any(text: &str) -> Result<Value, ImportError> {
     match json5::from_str(text) {
-        Ok(Document(Value::Object(members))) => Ok(members),
-        Ok(Document(other)) => Err(ImportError::NotObject { got: kind(&other) }),
+        Ok(Document(value)) => Ok(value),
         Err(error) => Err(syntax(text, &error)),
     }
 }

@@ -20,7 +20,7 @@ const PRIVATE_V6: [(Ipv6Addr, u8); 2] = [
 const LOOPBACK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8);
 
 /// Why a network is too wide, and how bad that is; `None` where it isn't.
-pub(super) fn excess(net: IpNet) -> Option<(Severity, &'static str)> {
+pub(in crate::doctor) fn excess(net: IpNet) -> Option<(Severity, &'static str)> {
     let (prefix, widest, hopeless) = match net {
         // Loopback has a rule of its own.
         IpNet::V4(v4) if LOOPBACK.contains(&v4) => return None,

@@ -173,3 +173,19 @@ fn settles_ordinary_names_by_first_letter_and_length() {
         );
     }
 }
+
+#[test]
+fn headers_of_other_proxies_are_known_by_name() {
+    for (name, foreign) in [
+        ("x-forwarded-client-cert", true),
+        ("X_Pomerium_Claim_Email", true),
+        ("Forwarded", true),
+        ("x-original-url", true),
+        ("remote-user", true),
+        ("remote", false),
+        ("x-request-id", false),
+        ("x-custom-proof", false),
+    ] {
+        assert_eq!(is_foreign(name), foreign, "{name}");
+    }
+}
