@@ -10,6 +10,7 @@ mod audit;
 mod cli;
 mod client;
 mod denials;
+mod doctor;
 mod exec;
 mod forwarding;
 mod import;
