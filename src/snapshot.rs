@@ -233,6 +233,7 @@ pub fn refusals(config: &Config, secrets: &Secrets) -> Vec<BuildError> {
     keep(admin_token(secrets), &mut errors);
     keep(Rules::build(config, None), &mut errors);
     keep(gateway::build(config), &mut errors);
+    keep(signed_identity::build(config, None), &mut errors);
     if let Some(tls) = &config.gateway.tls {
         front_tls::build(tls, secrets, &mut errors);
     }

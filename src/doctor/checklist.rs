@@ -73,7 +73,19 @@ impl Ground<'_> {
         }
     }
 
-    /// The front door's addresses of TCP, each with its key.
+    /// What a source must have beside its address.
+    pub(super) fn proof(&self) -> Option<&'static str> {
+        let gateway = &self.config.gateway;
+        let tls = gateway.tls.as_ref();
+        let asks_for_certificate = tls.is_some_and(|tls| tls.client_ca_path.is_some());
+        match (&gateway.trusted_proxy.assertion, asks_for_certificate) {
+            (Some(_), _) => Some("the user's signed assertion"),
+            (None, true) => Some("a certificate of gateway.tls.clientCaPath, and its key"),
+            (None, false) => None,
+        }
+    }
+
+    /// The front door's addresses of TCP.
     pub(super) fn front(&self) -> impl Iterator<Item = SocketAddr> {
         let addresses = self.config.listen.addresses.iter();
         addresses.filter_map(|address| match address {

@@ -135,6 +135,12 @@ fn rule_files(config: &Config) -> Vec<GuardedFile> {
             add("the sources' authorities", key, path, Guard::Rule);
         }
     }
+    if let Some(assertion) = &config.gateway.trusted_proxy.assertion
+        && let Some(path) = &assertion.ca_file
+    {
+        let key = "gateway.auth.trustedProxy.assertion.caFile";
+        add("the issuer's authorities", key, path, Guard::Rule);
+    }
     if let Some(path) = &config.upstream.ca_file {
         let key = "upstream.caFile";
         add("the gateway's authorities", key, path, Guard::Rule);

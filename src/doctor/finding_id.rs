@@ -117,6 +117,8 @@ kinds! {
     RequiredHeadersAbsent = "REQUIRED_HEADERS_ABSENT",
     /// An address is the only proof of who connects.
     ClientCertificatesAbsent = "CLIENT_CERTIFICATES_ABSENT",
+    /// Any certificate of the sources' authority will do.
+    ClientCertNamesAbsent = "CLIENT_CERT_NAMES_ABSENT",
     /// Something in the gateway's config could not be compared.
     OpenclawUnread = "OPENCLAW_UNREAD",
     /// The gateway is not in trusted-proxy mode.

@@ -74,7 +74,7 @@ pub fn is_foreign(name: &str) -> bool {
         let start = name.as_bytes().get(..family.len());
         start.is_some_and(|start| same_folded(start, family.as_bytes()))
     };
-    FOREIGN_FAMILIES.iter().any(|family| begins_with(&family))
+    FOREIGN_FAMILIES.iter().any(begins_with)
         || FOREIGN_NAMES
             .iter()
             .any(|known| same_folded(name.as_bytes(), known.as_bytes()))

@@ -89,7 +89,8 @@ fn rates(ground: &Ground<'_>) -> Option<Finding> {
 
 fn required_headers(ground: &Ground<'_>) -> Option<Finding> {
     let trusted_proxy = &ground.config.gateway.trusted_proxy;
-    trusted_proxy.required_headers.is_empty().then(|| {
+    let is_bare = trusted_proxy.required_headers.is_empty() && trusted_proxy.assertion.is_none();
+    is_bare.then(|| {
         ground.finding(
             FindingId::RequiredHeadersAbsent,
             Severity::Info,
@@ -107,15 +108,25 @@ fn required_headers(ground: &Ground<'_>) -> Option<Finding> {
 
 fn certificates(ground: &Ground<'_>) -> Option<Finding> {
     let gateway = &ground.config.gateway;
-    let is_proven = gateway
-        .tls
-        .as_ref()
-        .is_some_and(|tls| tls.client_ca_path.is_some());
+    let tls = gateway.tls.as_ref();
+    if tls.is_some_and(|tls| tls.client_ca_path.is_some()) {
+        let trusted_proxy = &gateway.trusted_proxy;
+        return trusted_proxy.client_names.is_none().then(|| {
+            ground.finding(
+                FindingId::ClientCertNamesAbsent,
+                Severity::Info,
+                "gateway.auth.trustedProxy.clientCertNames",
+                "any certificate that gateway.tls.clientCaPath signed will do, whoever's it is",
+                "set gateway.auth.trustedProxy.clientCertNames to the names in the identity \
+                 proxies' certificates",
+            )
+        });
+    }
     let mut listeners = ground.front();
     let takes_others = listeners.any(|listener| !listener.ip().to_canonical().is_loopback());
     let mut nets = gateway.trusted_proxies.iter();
     let trusts_others = nets.any(|net| !holds_loopback(net));
-    (takes_others && trusts_others && !is_proven).then(|| {
+    (takes_others && trusts_others && ground.proof().is_none()).then(|| {
         ground.finding(
             FindingId::ClientCertificatesAbsent,
             Severity::Info,
@@ -123,7 +134,8 @@ fn certificates(ground: &Ground<'_>) -> Option<Finding> {
             "the address is the only proof of who connects: on a network where addresses can be \
              taken over, so can every user",
             "have the identity proxy show a client certificate, and set gateway.tls.clientCaPath to \
-             the authority that signed it",
+             the authority that signed it; or have it sign who the user is \
+             (gateway.auth.trustedProxy.assertion)",
         )
     })
 }

@@ -73,19 +73,16 @@ fn loopback(ground: &Ground<'_>) -> Option<Finding> {
     if !gateway.trusted_proxy.allow_loopback || !is_trusted {
         return None;
     }
-    let asks_for_certificate = gateway
-        .tls
-        .as_ref()
-        .is_some_and(|tls| tls.client_ca_path.is_some());
     let key = "gateway.auth.trustedProxy.allowLoopback";
-    if asks_for_certificate {
+    if let Some(proof) = ground.proof() {
         return Some(ground.finding(
             FindingId::LoopbackTrusted,
             Severity::Info,
             key,
-            "loopback is trusted: a process of this host that also has a key and a certificate of \
-             gateway.tls.clientCaPath can name any user",
-            "let the identity proxy's user alone read its key",
+            format!(
+                "loopback is trusted: a process of this host may name a user if it has {proof}"
+            ),
+            "let nobody but the identity proxy read what it proves itself with",
         ));
     }
     let agents = match ground.config.upstream.url {
@@ -116,16 +113,22 @@ fn gateway_is_here(ground: &Ground<'_>) -> bool {
 }
 
 fn local_interface(ground: &Ground<'_>) -> Option<Finding> {
-    let is_on = ground.config.gateway.trusted_proxy.allow_local_interface;
-    is_on.then(|| {
-        ground.finding(
-            FindingId::LocalInterfaceTrusted,
-            Severity::Warning,
-            "gateway.auth.trustedProxy.allowLocalInterface",
-            "processes that connect from the host's or pod's own addresses can name any user, the \
-             gateway's agents included",
-            "set this to false, and let the identity proxy connect through a Unix socket or from \
-             another host",
-        )
-    })
+    if !ground.config.gateway.trusted_proxy.allow_local_interface {
+        return None;
+    }
+    let (severity, condition) = match ground.proof() {
+        Some(proof) => (Severity::Info, format!(" if they have {proof}")),
+        None => (Severity::Warning, String::new()),
+    };
+    Some(ground.finding(
+        FindingId::LocalInterfaceTrusted,
+        severity,
+        "gateway.auth.trustedProxy.allowLocalInterface",
+        format!(
+            "processes that connect from the host's or pod's own addresses, the gateway's agents \
+             included, can name any user{condition}"
+        ),
+        "set this to false, and let the identity proxy connect through a Unix socket or from another \
+         host",
+    ))
 }

@@ -30,6 +30,7 @@ trustedProxies = ["10.0.0.1"]
 mode = "trusted-proxy"
 [gateway.auth.trustedProxy]
 userHeader = "x-forwarded-user"
+clientCertNames = ["proxy.example.com"]
 requiredHeaders = ["x-forwarded-proto"]
 allowUsers = ["nick@example.com", "ada@example.com"]
 [gateway.auth.trustedProxy.scopeCeilings]

@@ -48,6 +48,14 @@ fn edited(id: &str, severity: &str, from: &str, to: &str, words: &str, mended_to
     );
 }
 
+const NAMES: &str = "clientCertNames = [\"proxy.example.com\"]\n";
+const AUTHORITY: &str = "clientCaPath = \"{folder}/ca.pem\"\n";
+
+fn without_client_certificates(host: &Host) {
+    host.edit(NAMES, "");
+    host.edit(AUTHORITY, "");
+}
+
 const PROXIES: &str = "trustedProxies = [\"10.0.0.1\"]";
 const TLS: &str = "[gateway.tls]\ncertPath = \"{folder}/chain.pem\"\nkeyPath = \"{folder}/key.pem\"\n\
                    clientCaPath = \"{folder}/ca.pem\"\n";
@@ -149,7 +157,7 @@ fn a_host_whose_every_process_may_name_users() {
                 header,
                 "userHeader = \"x-forwarded-user\"\nallowLoopback = true",
             );
-            host.edit("clientCaPath = \"{folder}/ca.pem\"\n", "");
+            without_client_certificates(host);
         },
         |host, finding| {
             let remedy = &finding.remedy;
@@ -167,15 +175,27 @@ fn a_host_whose_every_process_may_name_users() {
             host.edit("allowLoopback = true", "allowLoopback = false");
         },
     );
-    let on = "userHeader = \"x-forwarded-user\"\nallowLocalInterface = true";
-    let off = "userHeader = \"x-forwarded-user\"\nallowLocalInterface = false";
-    edited(
+    let (on, off) = ("allowLocalInterface = true", "allowLocalInterface = false");
+    mended(
         "LOCAL_INTERFACE_TRUSTED",
         "warning",
-        header,
-        on,
-        "set this to false",
-        off,
+        |host| {
+            host.edit(header, &format!("{header}\n{on}"));
+            without_client_certificates(host);
+        },
+        |host, finding| {
+            assert!(finding.remedy.starts_with("set this to false"));
+            host.edit(on, off);
+        },
+    );
+    // Whoever must show a certificate is not any process.
+    let host = Host::new();
+    host.edit(header, &format!("{header}\n{on}"));
+    let report = host.examine();
+    assert_eq!(
+        report.of("LOCAL_INTERFACE_TRUSTED", "info").len(),
+        1,
+        "{report}"
     );
 }
 
@@ -258,6 +278,7 @@ fn plain_http_beyond_the_host() {
             "TLS_OFF",
             severity,
             |host| {
+                host.edit(NAMES, "");
                 host.edit(TLS, "");
                 host.edit("\"10.0.0.2:8443\"", &format!("\"{address}\""));
             },
@@ -272,6 +293,7 @@ fn plain_http_beyond_the_host() {
         );
     }
     let host = Host::new();
+    host.edit(NAMES, "");
     host.edit(TLS, "");
     host.edit("\"10.0.0.2:8443\"", "\"127.0.0.1:8080\"");
     assert!(!host.examine().has("TLS_OFF"));
@@ -605,14 +627,27 @@ fn requests_that_prove_and_leave_little() {
         on,
         on,
     );
-    let on = "clientCaPath = \"{folder}/ca.pem\"";
-    edited(
+    mended(
+        "CLIENT_CERT_NAMES_ABSENT",
+        "info",
+        |host| host.edit(NAMES, ""),
+        |host, finding| {
+            assert!(
+                finding
+                    .remedy
+                    .starts_with("set gateway.auth.trustedProxy.clientCertNames")
+            );
+            host.edit("requiredHeaders", &format!("{NAMES}requiredHeaders"));
+        },
+    );
+    mended(
         "CLIENT_CERTIFICATES_ABSENT",
         "info",
-        on,
-        "# none",
-        "set gateway.tls.clientCaPath",
-        on,
+        without_client_certificates,
+        |host, finding| {
+            assert!(finding.remedy.contains("set gateway.tls.clientCaPath"));
+            host.edit("[admin]", &format!("{AUTHORITY}[admin]"));
+        },
     );
 }
 
