@@ -12,6 +12,7 @@ import { parseArgs } from "node:util";
 import { checkBackDoor } from "./checks/back-door.mjs";
 import { checkBrowser } from "./checks/browser.mjs";
 import { checkChat, checkEarlyAnswers, checkLargeChat } from "./checks/chat.mjs";
+import { checkDoctor } from "./checks/doctor.mjs";
 import { checkHttp, checkWebhooks } from "./checks/http.mjs";
 import { checkEnd, checkFrames, checkHello, checkHold } from "./checks/session.mjs";
 import { checkTokenMode } from "./checks/token-mode.mjs";
@@ -70,6 +71,7 @@ try {
   const hold = checkHold(parts);
   await checkHttp(parts);
   await checkWebhooks(parts);
+  await checkDoctor(parts);
   await checkChat(parts);
   await checkBrowser(parts);
   await checkFrames(parts);

@@ -68,5 +68,5 @@ export async function startGateway({ root, folder, llmUrl, llmKey = "fake-key", 
   });
   onStarted(program);
   await program.ready(180, async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).status === 200);
-  return { port, program };
+  return { port, configPath, program };
 }

@@ -62,5 +62,5 @@ ${sections}`.trimStart());
   });
   onStarted(program);
   await program.ready(20, async () => (await fetch(`http://127.0.0.1:${adminPort}/readyz`)).status === 200);
-  return { port, adminPort, program };
+  return { port, adminPort, program, binary, configPath };
 }
