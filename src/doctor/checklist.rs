@@ -141,3 +141,6 @@ pub(super) fn listed<T: ToString>(items: &[T]) -> String {
         [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use super::super::finding::{Finding, Severity};
 use super::super::finding_id::FindingId;
 use super::Sides;
 use super::document::Said;
-use crate::policy::{AllowUsers, UserList};
+use crate::policy::AllowUsers;
 use std::collections::BTreeSet;
 
 const KEY: &str = "gateway.auth.trustedProxy.allowUsers";
@@ -22,11 +22,20 @@ pub(super) fn check(sides: &Sides<'_>) -> Vec<Finding> {
         Said::Nothing => Vec::new(),
         Said::This(users) => users,
     };
+    // The gateway gets a service's name as the user.
+    let assertion = sides.here.config.gateway.trusted_proxy.assertion.as_ref();
+    let services = assertion.into_iter().flat_map(|it| &it.rule.services);
+    let services = services.map(|service| &**service);
     match (here, there.as_slice()) {
         (AllowUsers::Any, []) => Vec::new(),
         (AllowUsers::Any, there) => vec![anyone_here(sides, there)],
-        (AllowUsers::Only(here), []) => vec![anyone_there(sides, here)],
-        (AllowUsers::Only(here), there) => differences(sides, here, there),
+        (AllowUsers::Only(here), there) => {
+            let here: BTreeSet<&str> = here.iter().chain(services).collect();
+            match there {
+                [] => vec![anyone_there(sides, &here)],
+                there => differences(sides, &here, there),
+            }
+        }
     }
 }
 
@@ -43,21 +52,20 @@ fn anyone_here(sides: &Sides<'_>, there: &[&str]) -> Finding {
     )
 }
 
-fn anyone_there(sides: &Sides<'_>, here: &UserList) -> Finding {
+fn anyone_there(sides: &Sides<'_>, here: &BTreeSet<&str>) -> Finding {
     sides.at_gateway(
         FindingId::OpenclawAllowUsers,
         Severity::Warning,
         KEY,
         format!(
             "Portcullis lets only {} in, and the gateway anyone who reaches it with a name",
-            some(here.iter())
+            some(here.iter().copied())
         ),
         format!("set {KEY} in openclaw.json to the list of Portcullis"),
     )
 }
 
-fn differences(sides: &Sides<'_>, here: &UserList, there: &[&str]) -> Vec<Finding> {
-    let here: BTreeSet<&str> = here.iter().collect();
+fn differences(sides: &Sides<'_>, here: &BTreeSet<&str>, there: &[&str]) -> Vec<Finding> {
     let there: BTreeSet<&str> = there.iter().copied().collect();
     let only_here: Vec<&str> = here.difference(&there).copied().collect();
     let only_there: Vec<&str> = there.difference(&here).copied().collect();
