@@ -68,7 +68,7 @@ fn anyone_there(sides: &Sides<'_>, here: &BTreeSet<&str>) -> Finding {
 fn differences(sides: &Sides<'_>, here: &BTreeSet<&str>, there: &[&str]) -> Vec<Finding> {
     let there: BTreeSet<&str> = there.iter().copied().collect();
     let only_here: Vec<&str> = here.difference(&there).copied().collect();
-    let only_there: Vec<&str> = there.difference(&here).copied().collect();
+    let only_there: Vec<&str> = there.difference(here).copied().collect();
     let mut findings = Vec::new();
     if !only_here.is_empty() {
         let users = some(only_here.iter().copied());
