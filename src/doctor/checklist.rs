@@ -143,4 +143,4 @@ pub(super) fn listed<T: ToString>(items: &[T]) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -12,7 +12,7 @@ mod users;
 pub use document::{OpenClaw, OpenClawError};
 
 use super::checklist::Ground;
-use super::deployment::{Deployment, Gateway, Target};
+use super::deployment::{Answer, Deployment, Gateway, Target};
 use super::facts::Facts;
 use super::finding::{Finding, Place, Severity};
 use super::finding_id::FindingId;
@@ -85,17 +85,23 @@ impl Sides<'_> {
         self.there.text("gateway.auth.mode").is(TRUSTED_PROXY)
     }
 
-    /// Where `upstream.url` leads to.
-    fn targets(&self) -> &[Target] {
-        match &self.here.deployment.gateway {
-            Gateway::Tcp { targets, .. } => targets,
+    /// Where `upstream.url` leads to: where the gateway answers, if it does anywhere.
+    /// `localhost` is two addresses, and mostly listens at one.
+    fn targets(&self) -> Vec<&Target> {
+        let targets = match &self.here.deployment.gateway {
+            Gateway::Tcp { targets, .. } => targets.as_slice(),
             Gateway::Unix { .. } => &[],
+        };
+        let answers = |target: &&Target| target.answer == Answer::Taken;
+        match targets.iter().any(|target| answers(&target)) {
+            true => targets.iter().filter(answers).collect(),
+            false => targets.iter().collect(),
         }
     }
 
     /// Whether the gateway is on this host, as far as it can be told.
     fn is_gateway_here(&self) -> bool {
-        let mut targets = self.targets().iter();
+        let mut targets = self.targets().into_iter();
         targets.any(|target| self.here.deployment.is_own(target.address.ip()))
     }
 
@@ -115,3 +121,6 @@ impl Sides<'_> {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

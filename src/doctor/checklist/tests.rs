@@ -15,7 +15,7 @@ const ME: u32 = 1000;
 const OWN: &str = "192.168.1.5";
 
 /// A config in which nothing is to be found, its `[listen]` and `[upstream]` apart.
-fn config(listen: &str, url: &str, rest: &str) -> Config {
+pub(in crate::doctor) fn config(listen: &str, url: &str, rest: &str) -> Config {
     let text = format!(
         "[listen]\naddress = \"{listen}\"\n{}[upstream]\nurl = \"{url}\"\n\
          [gateway]\ntrustedProxies = [\"10.0.0.1\"]\n[gateway.auth]\nmode = \"trusted-proxy\"\n\
@@ -35,7 +35,7 @@ fn plain(url: &str) -> Config {
     config("127.0.0.1:8443", url, "")
 }
 
-fn facts() -> Facts {
+pub(in crate::doctor) fn facts() -> Facts {
     Facts {
         user: ME,
         config_path: "/etc/p.toml".into(),
@@ -46,7 +46,7 @@ fn facts() -> Facts {
     }
 }
 
-fn deployment() -> Deployment {
+pub(in crate::doctor) fn deployment() -> Deployment {
     Deployment {
         now: NOW,
         addresses: Look::Seen(vec![socket("192.168.1.5:0"), socket("[fd00::5]:0")]),

@@ -78,10 +78,12 @@ fn trusted(sides: &Sides<'_>, sources: &BTreeSet<IpAddr>) -> Vec<Finding> {
         return findings;
     }
     let all: Vec<IpNet> = nets.iter().flat_map(TrustedNets::iter).collect();
+    // Who has one of loopback's addresses has the others, too.
+    let is_loopback = sources.iter().any(IpAddr::is_loopback);
     let is_ours = |net: &IpNet| {
-        sources
-            .iter()
-            .any(|source| IpNet::from(source.to_canonical()) == *net)
+        let is_source = |source: &IpAddr| IpNet::from(source.to_canonical()) == *net;
+        sources.iter().any(is_source)
+            || (is_loopback && net.prefix_len() == net.max_prefix_len() && net.addr().is_loopback())
     };
     let others: Vec<IpNet> = all.into_iter().filter(|net| !is_ours(net)).collect();
     if !others.is_empty() {
@@ -115,7 +117,7 @@ fn local_interface(sides: &Sides<'_>) -> Option<Finding> {
         let ip = target.address.ip();
         !ip.to_canonical().is_loopback() && sides.here.deployment.is_own(ip)
     };
-    let target = sides.targets().iter().find(is_trap)?;
+    let target = sides.targets().into_iter().find(is_trap)?;
     let port = target.address.port();
     Some(sides.here.finding(
         FindingId::OpenclawLocalInterface,

@@ -109,6 +109,25 @@ fn two_configs_that_agree_have_no_disagreement() {
     );
 }
 
+/// It may be two addresses, at one of which the gateway listens.
+#[test]
+fn localhost_is_where_the_gateway_answers() {
+    let both = Both::new();
+    both.host
+        .edit("http://127.0.0.1:{port}", "http://localhost:{port}");
+    let report = both.examine();
+    assert!(
+        report.findings().all(|finding| finding.severity == "info"),
+        "{report}"
+    );
+    both.set("gateway.trustedProxies", &json!([]));
+    both.found(
+        "OPENCLAW_TRUSTED_PROXIES",
+        "critical",
+        "add \"127.0.0.1\" to",
+    );
+}
+
 #[test]
 fn the_mode() {
     let key = "gateway.auth.mode";
