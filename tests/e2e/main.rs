@@ -7,6 +7,7 @@
 mod abuse;
 mod admin;
 mod audit;
+mod authority;
 mod cli;
 mod client;
 mod denials;
@@ -20,6 +21,7 @@ mod models;
 mod models_auth;
 mod oauth_server;
 mod overload;
+mod peer_proof;
 mod prefixed;
 mod protocol;
 mod proxy_protocol;
