@@ -6,6 +6,7 @@
 
 mod abuse;
 mod admin;
+mod assertion;
 mod audit;
 mod authority;
 mod cli;
@@ -15,6 +16,7 @@ mod doctor;
 mod exec;
 mod forwarding;
 mod import;
+mod issuer;
 mod lifecycle;
 mod limits;
 mod models;
@@ -38,6 +40,7 @@ mod secrecy;
 mod secrets;
 mod shared_connection;
 mod sidecar;
+mod signer;
 mod streaming;
 mod tls;
 mod unix_listener;
