@@ -71,8 +71,10 @@ impl<'a> Compact<'a> {
                 .map_err(|_| format!("its {name} is not base64url, as RFC 7515 has it"))
         };
         let signed = &token[..header.len() + 1 + claims.len()];
-        let header: Header = serde_json::from_slice(&decode(header, "header")?)
-            .map_err(|_| "its header is no JSON object with `alg`, each member once".to_owned())?;
+        let header = decode(header, "header")?;
+        let header = read_header(&header).ok_or_else(|| {
+            "its header is no JSON object with `alg`, each member once".to_owned()
+        })?;
         header.check()?;
         Ok(Self {
             header,
@@ -101,6 +103,14 @@ impl<'a> Compact<'a> {
             .map(|claims| claims.0)
             .map_err(|_| "its claims are no JSON object with each name once".to_owned())
     }
+}
+
+/// RFC 7519 §7.2 asks for UTF-8 and an object. A structure would be read from an array as
+/// well, and members that are passed over may hold any bytes.
+fn read_header(bytes: &[u8]) -> Option<Header> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let is_object = bytes.trim_ascii_start().starts_with(b"{");
+    is_object.then(|| serde_json::from_str(text).ok())?
 }
 
 impl Header {

@@ -113,7 +113,8 @@ impl KeySet {
 /// The keys of a JWK Set that can verify. Others, for encryption, say, are passed over.
 pub(super) fn parse_jwks(document: &[u8]) -> Result<Vec<Key>, KeySetError> {
     let Published { keys } = serde_json::from_slice(document).map_err(|_| KeySetError::NoSet)?;
-    let usable = keys.into_iter().filter_map(|key| {
+    let objects = keys.into_iter().filter(Value::is_object);
+    let usable = objects.filter_map(|key| {
         let jwk: Jwk = serde_json::from_value(key).ok()?;
         jwk.usable()
     });

@@ -186,6 +186,11 @@ impl Keys {
                 "a header that is no object",
                 self.ec.token_of(r#""ES256""#, &claims),
             ),
+            (
+                "a header in an array",
+                self.ec
+                    .token_of(r#"["ES256","ec","JWT",null,null,null,null,null]"#, &claims),
+            ),
             ("a header that is no JSON", self.ec.token_of("{", &claims)),
         ]
     }
