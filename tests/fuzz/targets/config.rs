@@ -4,8 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use portcullis::config::{AllowUsersSource, Config, ListenAddress, Parsed, ScopeRule, parse};
-use portcullis::policy::{Keyless, 
-    AllowUsers, Field, Identity, LocalInterface, Policy, Request, Source, Upgrade,
+use portcullis::policy::{
+    AllowUsers, Field, Identity, Keyless, LocalInterface, Policy, Request, Source, Upgrade,
 };
 use std::net::IpAddr;
 

@@ -4,7 +4,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use portcullis::forwarded::{Facts, Scheme};
-use portcullis::policy::{Keyless, Field, LocalInterface, Request, Source, Standing, TrustedNets, Upgrade};
+use portcullis::policy::{
+    Field, Keyless, LocalInterface, Request, Source, Standing, TrustedNets, Upgrade,
+};
 use portcullis_fuzz::{Door, TRUSTED, TRUSTED_UID, USER_HEADER, lines, only};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::LazyLock;
