@@ -1,17 +1,29 @@
 //! What a decision costs, in time and allocations: the permit and each denial,
-//! with ten and with a million networks and users, and the upstream's head.
+//! with ten and with a million networks and users, with and without an assertion, and the
+//! upstream's head.
 
+use std::collections::HashSet;
 use std::net::Ipv4Addr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use divan::{AllocProfiler, Bencher, black_box};
+use portcullis::assertion::{
+    Algorithm, Audience, Expectations, Fetch, FetchError, KeyStore, Layout, Verifier,
+};
 use portcullis::forwarded::{
     CookiePatterns, Credential, Facts, ForwardedConfig, HeaderBytes, Rewriter, Scheme,
 };
 use portcullis::policy::{
-    AllowUsers, Code, Field, FieldName, Keyless, LocalInterface, Policy, PolicyConfig, PublicRoute,
-    Request, RoutePath, ScopeCeilings, Source, TrustedNets, Upgrade,
+    AllowUsers, AssertionRule, Carriage, Code, Field, FieldName, Keyless, LocalInterface, Policy,
+    PolicyConfig, PublicRoute, Request, RoutePath, ScopeCeilings, Source, TrustedNets, Upgrade,
 };
 use portcullis::secrets::SecretValue;
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use serde_json::json;
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
@@ -80,6 +92,35 @@ impl Case {
 #[divan::bench(args = SIZES)]
 fn permit(bencher: Bencher<'_, '_>, size: usize) {
     Case::permit(size).measure(bencher, None);
+}
+
+/// A permit whose user an assertion proves that was seen before: a token of 1 kB.
+#[divan::bench]
+fn permit_with_cached_assertion(bencher: Bencher<'_, '_>) {
+    let signed = Signed::new();
+    let (verifier, request) = (signed.verifier(), signed.case.request());
+    signed.decide(&verifier, &request);
+    bencher.bench_local(|| signed.decide(black_box(&verifier), black_box(&request)));
+}
+
+/// The same request where none is asked for.
+#[divan::bench]
+fn permit_without_assertion(bencher: Bencher<'_, '_>) {
+    let signed = Signed::new();
+    let case = Case {
+        policy: policy(10),
+        ..signed.case
+    };
+    case.measure(bencher, None);
+}
+
+/// The first request with a token: its signature (ES256) is verified.
+#[divan::bench]
+fn permit_with_new_assertion(bencher: Bencher<'_, '_>) {
+    let signed = Signed::new();
+    let request = signed.case.request();
+    let inputs = bencher.with_inputs(|| signed.verifier());
+    inputs.bench_local_refs(|verifier| signed.decide(black_box(verifier), black_box(&request)));
 }
 
 #[divan::bench(args = SIZES)]
@@ -203,6 +244,93 @@ fn deny_user_not_allowed(bencher: Bencher<'_, '_>, size: usize) {
     Case::permit(size)
         .with("X-Forwarded-User", "else@example.com")
         .measure(bencher, Some(Code::UserNotAllowed));
+}
+
+/// A request with an assertion, and who knows its issuer.
+struct Signed {
+    case: Case,
+    keys: std::sync::Arc<KeyStore>,
+}
+
+impl Signed {
+    fn new() -> Self {
+        let random = SystemRandom::new();
+        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).expect("a key");
+        let key = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).expect("a key");
+        let (x, y) = key.public_key().as_ref()[1..].split_at(32);
+        let [x, y] = [x, y].map(|half| URL_SAFE_NO_PAD.encode(half));
+        let jwk = json!({"kty": "EC", "crv": "P-256", "kid": "key-1", "x": x, "y": y});
+        let document = json!({ "keys": [jwk] }).to_string();
+        let keys = KeyStore::new(Box::new(Published(document)), Layout::Set);
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let fetched = runtime.expect("a runtime").block_on(keys.fetch_known());
+        fetched.expect("our own key");
+
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.expect("a clock that is right").as_secs();
+        let groups: Vec<String> = (0..20).map(|n| format!("group-{n}@example.com")).collect();
+        let claims = json!({"iss": ISSUER, "aud": ["claw"], "email": "user5@example.com",
+            "groups": groups, "iat": now, "exp": now + 86_400});
+        let header = json!({"alg": "ES256", "kid": "key-1", "typ": "JWT"});
+        let [header, claims] =
+            [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+        let head = format!("{header}.{claims}");
+        let signature = key.sign(&random, head.as_bytes()).expect("a signature");
+        let token = format!("{head}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()));
+        assert!((950..1100).contains(&token.len()), "{}", token.len());
+        let rule = AssertionRule {
+            header: name(ASSERTION),
+            carriage: Carriage::Plain,
+            user_prefix: None,
+            services: HashSet::new(),
+        };
+        let case = Case {
+            policy: Policy::new(PolicyConfig {
+                assertion: Some(rule),
+                ..config(10)
+            }),
+            ..Case::permit(10)
+        };
+        let token = Box::leak(token.into_boxed_str());
+        Self {
+            case: case.with(ASSERTION, token),
+            keys,
+        }
+    }
+
+    /// One that has seen nothing yet.
+    fn verifier(&self) -> Verifier {
+        let expectations = Expectations {
+            algorithms: vec![Algorithm::Es256],
+            issuer: ISSUER.to_owned(),
+            audience: Audience::OneOf(vec!["claw".to_owned()]),
+            claim: "email".to_owned(),
+        };
+        Verifier::new(expectations, self.keys.clone())
+    }
+
+    /// Decides as the front door does: it reads the clock for each request.
+    fn decide(&self, verifier: &Verifier, request: &Request<'_>) {
+        let examination = verifier.examine(SystemTime::now());
+        let decision = self
+            .case
+            .policy
+            .decide(self.case.source, request, &examination);
+        assert!(black_box(decision).is_ok());
+    }
+}
+
+const ISSUER: &str = "https://issuer.example.com";
+const ASSERTION: &str = "x-pomerium-jwt-assertion";
+
+struct Published(String);
+
+#[async_trait]
+impl Fetch for Published {
+    async fn fetch(&self, _: Option<&str>) -> Result<Vec<u8>, FetchError> {
+        Ok(self.0.clone().into_bytes())
+    }
 }
 
 fn source(address: &str) -> Source {
