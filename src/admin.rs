@@ -1,4 +1,4 @@
-//! The operator's listener: livez, readyz, metrics, status, reload; and a probe
+//! The operator's listener: livez, readyz, metrics, status, denials, reload, probe; and a probe
 //! listener with the first three alone, for a kubelet or load balancer.
 //!
 //! A connection serves one request and lives ten seconds at most, or as long as
@@ -6,8 +6,10 @@
 //! deadline then covers a slow head, a slow body and a slow reader.
 
 mod answer;
+mod denials;
 mod guard;
 mod health;
+mod probe;
 mod reload;
 
 use std::convert::Infallible;
@@ -34,7 +36,9 @@ pub use reload::{
     MAX_WAITING, ReloadFailure, ReloadOutcome, ReloadProblem, ReloadQueue, ReloadRequest, Reloaded,
 };
 
+use crate::denials::DenialBook;
 use crate::local_caller::{self, AllowedHosts};
+use crate::probe::Probe;
 use crate::snapshot::Token;
 use crate::telemetry::metrics::{self, Metrics};
 use answer::{Answer, Refusal};
@@ -73,6 +77,10 @@ pub struct AdminState {
     /// The bearer token demanded for everything but `/livez` and `/readyz`: the one
     /// of the configuration in force, asked for at every request.
     pub token: Box<dyn Fn() -> Option<Token> + Send + Sync>,
+    /// Told at `/status/denials`.
+    pub denials: Arc<DenialBook>,
+    /// Armed by `POST /probe`.
+    pub probe: Arc<Probe>,
     /// Whom `POST /reload` asks; none where nothing can be reloaded.
     pub reload: Option<ReloadQueue>,
     /// The `Host` names that [`Kind::Admin`] answers to.
@@ -196,7 +204,8 @@ async fn respond(
     reloads: &AtomicBool,
 ) -> Result<Answer, Refusal> {
     local_caller::refuse_web_pages(request.headers())?;
-    let route = Route::find(request.uri().path(), kind);
+    let uri = request.uri().clone();
+    let route = Route::find(uri.path(), kind);
     if kind == Kind::Admin {
         local_caller::check_host(&request, &state.allowed_hosts, local)?;
         // Before 404 and 405, so that a stranger learns no routes.
@@ -214,6 +223,9 @@ async fn respond(
         Route::Readyz => Ok(readyz(&state.health, kind)),
         Route::Metrics => Ok(Answer::text(metrics::CONTENT_TYPE, state.metrics.render())),
         Route::Status => Ok(Answer::json(200, &(state.status)())),
+        Route::Denials => denials::list(&state.denials, uri.query()),
+        Route::Denial(request_id) => denials::one(&state.denials, request_id),
+        Route::Probe => probe::arm(&state.probe),
         Route::Reload => {
             reloads.store(true, Ordering::Relaxed);
             let answer = reload::answer(state.reload.as_ref()).await;
@@ -239,30 +251,40 @@ fn readyz(health: &Health, kind: Kind) -> Answer {
     )
 }
 
+/// Before the id of a refused request.
+const DENIAL: &str = "/status/denials/";
+
 #[derive(Clone, Copy)]
-enum Route {
+enum Route<'p> {
     Livez,
     Readyz,
     Metrics,
     Status,
+    Denials,
+    /// The one with this request id.
+    Denial(&'p str),
+    Probe,
     Reload,
 }
 
-impl Route {
-    fn find(path: &str, kind: Kind) -> Option<Self> {
+impl<'p> Route<'p> {
+    fn find(path: &'p str, kind: Kind) -> Option<Self> {
         match (path, kind) {
             ("/livez", _) => Some(Self::Livez),
             ("/readyz", _) => Some(Self::Readyz),
             ("/metrics", _) => Some(Self::Metrics),
             ("/status", Kind::Admin) => Some(Self::Status),
+            ("/status/denials", Kind::Admin) => Some(Self::Denials),
+            ("/probe", Kind::Admin) => Some(Self::Probe),
             ("/reload", Kind::Admin) => Some(Self::Reload),
+            (path, Kind::Admin) => path.strip_prefix(DENIAL).map(Self::Denial),
             _ => None,
         }
     }
 
     fn check_method(self, method: &Method) -> Result<(), Refusal> {
         let (allowed, allow): (&[Method], _) = match self {
-            Self::Reload => (&[Method::POST], "POST"),
+            Self::Reload | Self::Probe => (&[Method::POST], "POST"),
             _ => (&[Method::GET, Method::HEAD], "GET, HEAD"),
         };
         if allowed.contains(method) {

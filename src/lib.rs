@@ -10,8 +10,8 @@
 //! | 5 | [`server`]: the composition root |
 //! | 4 | [`listener`], [`proxy`], [`broker`], [`admin`], [`demo`] |
 //! | 3 | [`snapshot`]: all that a reload replaces; [`doctor`]: what is wrong around a config |
-//! | 2 | [`config`], [`upstream`], [`http_client`] |
-//! | 1 | [`assertion`], [`forwarded`], [`credentials`], [`local_caller`], [`http1`], [`tls`], [`telemetry`] |
+//! | 2 | [`config`], [`upstream`], [`http_client`], [`denials`]: why requests were refused, [`probe`] |
+//! | 1 | [`assertion`], [`forwarded`], [`credentials`], [`local_caller`], [`http1`], [`tls`], [`telemetry`], [`redaction`] |
 //! | 0 | [`policy`], [`secrets`], [`authority`], [`base_url`], [`transport`], [`drain`], [`html`], [`proxy_protocol`], [`regular_file`], [`request_id`], [`throttle`] |
 
 pub mod admin;
@@ -23,6 +23,7 @@ pub mod cli;
 pub mod config;
 pub mod credentials;
 pub mod demo;
+pub mod denials;
 pub mod doctor;
 pub mod drain;
 pub mod forwarded;
@@ -34,8 +35,10 @@ pub mod http_client;
 pub mod listener;
 pub mod local_caller;
 pub mod policy;
+pub mod probe;
 pub mod proxy;
 pub mod proxy_protocol;
+pub mod redaction;
 pub mod regular_file;
 pub mod request_id;
 pub mod secrets;

@@ -12,6 +12,7 @@
 //! `make bench-compare` prints what that costs beside nginx.
 
 mod admission;
+mod denied;
 mod exchange;
 mod forward;
 mod grant;
@@ -23,6 +24,7 @@ mod http2_meter;
 mod http2_stream;
 mod http2_transport;
 mod inbound;
+mod probed;
 mod record;
 mod request_body;
 pub mod respond;
@@ -37,9 +39,11 @@ pub(crate) use {
 
 use crate::request_id::RequestId;
 
+use crate::denials::DenialBook;
 use crate::drain::Drain;
 use crate::forwarded::Scheme;
 use crate::policy::{AltName, Peer, Source};
+use crate::probe::Probe;
 use crate::snapshot::{Snapshot, Terms};
 use crate::telemetry::metrics::Metrics;
 use crate::throttle::Places;
@@ -47,6 +51,7 @@ use crate::transport::Transport;
 use arc_swap::ArcSwap;
 use grant::Announcer;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What is known of a connection before its first request.
 #[derive(Debug, Clone)]
@@ -91,6 +96,10 @@ pub struct FrontDoor {
     announcer: Announcer,
     metrics: Arc<Metrics>,
     drain: Drain,
+    /// The number of the configuration that is served, from 1.
+    generation: AtomicU64,
+    denials: Arc<DenialBook>,
+    probe: Arc<Probe>,
 }
 
 impl FrontDoor {
@@ -104,7 +113,24 @@ impl FrontDoor {
             announcer: Announcer::new(),
             metrics,
             drain,
+            generation: AtomicU64::new(1),
+            denials: Arc::default(),
+            probe: Arc::default(),
         }
+    }
+
+    /// The requests that were refused last.
+    pub fn denials(&self) -> Arc<DenialBook> {
+        self.denials.clone()
+    }
+
+    /// The probe that an operator may arm.
+    pub fn probe(&self) -> Arc<Probe> {
+        self.probe.clone()
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
     }
 
     /// What new requests are decided by.
@@ -116,6 +142,7 @@ impl FrontDoor {
     /// one that they began with, but for those that it would not permit: they end now.
     pub fn replace(&self, snapshot: Arc<Snapshot>) {
         self.snapshot.store(snapshot);
+        self.generation.fetch_add(1, Ordering::Relaxed);
         self.announcer.announce();
     }
 

@@ -205,6 +205,8 @@ impl Server {
             health: health.clone(),
             status: Box::new(move || facts.render()),
             token: Box::new(move || token_of.snapshot().admin_token.clone()),
+            denials: door.denials(),
+            probe: door.probe(),
             reload: reloading.is_some().then_some(queue),
             allowed_hosts: AllowedHosts::for_listener(addresses.admin),
         });

@@ -80,6 +80,10 @@ pub(super) enum Refusal {
     Unauthorized,
     /// No such route.
     NotFound,
+    /// No refused request with this id is kept.
+    UnknownDenial,
+    /// The system gave no random bytes.
+    NoRandomness,
     /// The route takes only the methods in `allow`.
     MethodNotAllowed { allow: &'static str },
     /// The body is over the limit.
@@ -111,12 +115,14 @@ impl Refusal {
                 StatusCode::FORBIDDEN
             }
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::UnknownDenial => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ReloadNotSupported => StatusCode::NOT_IMPLEMENTED,
             Self::ReloadFailed => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Draining | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Draining | Self::Overloaded | Self::NoRandomness => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -126,6 +132,8 @@ impl Refusal {
             Self::Caller(problem) => problem.code(),
             Self::Unauthorized => "admin_unauthorized",
             Self::NotFound => "not_found",
+            Self::UnknownDenial => "unknown_denial",
+            Self::NoRandomness => "no_randomness",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::RequestTooLarge => "request_too_large",
             Self::ReloadNotSupported => "not_supported",
@@ -140,11 +148,12 @@ impl Refusal {
             Self::Caller(CallerProblem::HostNotAllowed | CallerProblem::WebPage) => "forbidden",
             Self::Unauthorized => "unauthorized",
             Self::ReloadNotSupported => "not_supported",
-            Self::Draining | Self::Overloaded => "unavailable",
+            Self::Draining | Self::Overloaded | Self::NoRandomness => "unavailable",
             Self::ReloadFailed
             | Self::BadRequest { .. }
             | Self::Caller(_)
             | Self::NotFound
+            | Self::UnknownDenial
             | Self::MethodNotAllowed { .. }
             | Self::RequestTooLarge => "invalid_request",
         }
@@ -158,6 +167,12 @@ impl Refusal {
                 "expected the configured admin token as `Authorization: Bearer TOKEN`"
             }
             Self::NotFound => "there is nothing at this path",
+            Self::UnknownDenial => {
+                "no refused request with this id is kept: since the start the last 1,000 of \
+                 trusted sources are, and the last 1,000 of all others; one that was permitted \
+                 is in the log alone"
+            }
+            Self::NoRandomness => "the system gave no random bytes: try again",
             Self::MethodNotAllowed { .. } => "this path does not take this method; see Allow",
             Self::RequestTooLarge => "the request's body is too large",
             Self::ReloadNotSupported => "this process has no configuration file to read again",

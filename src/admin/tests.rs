@@ -26,6 +26,8 @@ impl Listener {
             health: Arc::clone(&health),
             status: Box::new(|| json!({"version": "1"})),
             token: Box::new(move || token.clone()),
+            denials: Arc::default(),
+            probe: Arc::default(),
             reload: None,
             allowed_hosts: AllowedHosts::for_listener(address),
         };
@@ -229,6 +231,9 @@ async fn the_token_opens_everything_and_only_livez_and_readyz_open_without() {
         ("GET /metrics", 401, 200),
         ("GET /status", 401, 200),
         ("POST /reload", 401, 501),
+        ("POST /probe", 401, 200),
+        ("GET /status/denials", 401, 200),
+        ("GET /status/denials/x", 401, 404),
         ("GET /nowhere", 401, 404),
         ("DELETE /status", 401, 405),
     ] {
@@ -256,6 +261,9 @@ async fn the_probe_listener_answers_any_host_and_three_paths_alone() {
         ("GET /metrics", 200),
         ("GET /status", 404),
         ("POST /reload", 404),
+        ("POST /probe", 404),
+        ("GET /status/denials", 404),
+        ("GET /status/denials/x", 404),
         ("POST /livez", 405),
     ] {
         let reply = probe.ask(line, &["Host: 10.1.2.3:9181"]).await;
@@ -285,6 +293,11 @@ async fn errors_have_the_shape_of_all_our_errors() {
         ),
         ("GET /reload", 405, "method_not_allowed", Some("POST")),
         ("POST /reload", 501, "not_supported", None),
+        ("GET /probe", 405, "method_not_allowed", Some("POST")),
+        ("GET /status/denials/x", 404, "unknown_denial", None),
+        ("GET /status/denials?limit=0", 400, "bad_request", None),
+        ("GET /status/denials?limit=2001", 400, "bad_request", None),
+        ("GET /status/denials?all", 400, "bad_request", None),
     ] {
         let reply = admin.ask(line, &[]).await;
         assert_eq!(reply.status(), status, "{line}");

@@ -4,7 +4,7 @@
 //! settles those. The others are compared by their first eight bytes, folded
 //! (`_` and `.` read as `-`), before anything longer is looked at.
 
-use super::names::{CONNECTION_FIELDS, FieldName, SET_FIELDS, fold, same_folded};
+use super::names::{CONNECTION_FIELDS, FieldName, PROBE_HEADER, SET_FIELDS, fold, same_folded};
 
 /// What a header field is to the proxy. Decided once, used by policy and rewrite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +141,8 @@ impl Classifier {
         }
         entries.push(Entry::new(&fixed("host"), Class::Host, false));
         entries.push(Entry::new(&fixed("cookie"), Class::Cookie, false));
+        // Whatever is configured: the nonce in it is for us alone.
+        entries.push(Entry::new(&fixed(PROBE_HEADER), Class::Drop, false));
         for name in SET_FIELDS {
             let class = match name {
                 "x-forwarded-for" => Class::ForwardedFor,
@@ -207,6 +209,11 @@ impl Classifier {
             entries: entries.into(),
             families,
         }
+    }
+
+    /// Every name that means something to us, but for those known by a prefix.
+    pub(super) fn entries(&self) -> &[Entry] {
+        &self.entries
     }
 
     #[inline]

@@ -47,7 +47,7 @@ pub enum Code {
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
-pub struct Denial(Cause);
+pub struct Denial(pub(super) Cause);
 
 /// What exactly was found. Names are ours, out of the configuration; a value of
 /// the client's shows only where it is an address or a user in printable ASCII.

@@ -30,6 +30,10 @@ pub(super) const SET_FIELDS: [&str; 7] = [
     "x-openclaw-scopes",
 ];
 
+/// The header in which `doctor --attack` shows the nonce of the armed probe. It never
+/// reaches the upstream.
+pub const PROBE_HEADER: &str = "x-portcullis-probe";
+
 /// Fields with a meaning of their own that an identity can't share.
 const NEVER_IDENTITY: [&str; 4] = ["host", "authorization", "cookie", "forwarded"];
 

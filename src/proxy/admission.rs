@@ -1,6 +1,7 @@
 //! What becomes of a request: decided on, and written anew for the upstream or
 //! answered by us. All of it between two awaits, for it borrows the head.
 
+use super::denied;
 use super::grant::Grant;
 use super::record::Record;
 use super::respond::{self, Answer, Problem, Refusal};
@@ -21,6 +22,9 @@ use bytes::Bytes;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+/// Why a connection's requests are refused after a change of what it had to prove.
+const BEFORE_TLS_CHANGED: &str = "the connection is from before `gateway.tls` changed";
 
 /// A request's head, from HTTP/1.1 or HTTP/2, read and checked.
 pub(crate) struct RequestView<'a> {
@@ -99,11 +103,12 @@ pub(super) enum Fault {
 }
 
 /// A request as it arrived: where, and with which fields.
-struct Arrival<'a> {
-    snapshot: &'a Snapshot,
-    facts: &'a ConnectionFacts,
-    view: &'a RequestView<'a>,
-    fields: &'a [Field<'a>],
+pub(super) struct Arrival<'a> {
+    door: &'a FrontDoor,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) facts: &'a ConnectionFacts,
+    pub(super) view: &'a RequestView<'a>,
+    pub(super) fields: &'a [Field<'a>],
 }
 
 impl FrontDoor {
@@ -119,6 +124,7 @@ impl FrontDoor {
         fields: &[Field<'_>],
     ) -> Result<Admission, SoughtKey> {
         self.decide(&Arrival {
+            door: self,
             snapshot,
             facts,
             view,
@@ -135,6 +141,7 @@ impl FrontDoor {
         fields: &[Field<'_>],
     ) -> Admission {
         let arrival = Arrival {
+            door: self,
             snapshot,
             facts,
             view,
@@ -152,6 +159,7 @@ impl FrontDoor {
             facts,
             view,
             fields,
+            ..
         } = *arrival;
         if facts.is_outdated(snapshot) {
             return Ok(Admission::Refused(arrival.outdated()));
@@ -186,9 +194,15 @@ impl FrontDoor {
         Ok(match arrival.reached(&permit) {
             Some((limit, problem)) => {
                 self.metrics.limit_reached(limit);
-                Admission::Refused(arrival.refuse(problem, permit.standing()))
+                Admission::Refused(arrival.refuse(problem, limit, permit.standing()))
             }
-            None => Admission::Admitted(arrival.write(&permit)),
+            None => {
+                let admitted = arrival.write(&permit);
+                match self.probed(arrival, &permit, &admitted) {
+                    None => Admission::Admitted(admitted),
+                    Some(answer) => Admission::Refused(admitted.answered(answer)),
+                }
+            }
         })
     }
 
@@ -214,7 +228,7 @@ impl FrontDoor {
         if let Some(limit) = limit {
             self.metrics.limit_reached(limit);
         }
-        self.refuse_unread(snapshot, facts, problem, &error.to_string())
+        self.refuse_unread(snapshot, facts, (problem, limit), &error.to_string())
     }
 
     /// Refuses what has no head that could be read.
@@ -222,10 +236,12 @@ impl FrontDoor {
         &self,
         snapshot: &Snapshot,
         facts: &ConnectionFacts,
-        problem: Problem,
+        (problem, limit): (Problem, Option<Limit>),
         detail: &str,
     ) -> Admission {
         let request_id = RequestId::generate();
+        let refused = denied::for_problem(problem, limit, detail);
+        self.keep(snapshot, facts, None, request_id, refused);
         tracing::info!(
             request.id = request_id.as_str(),
             source.ip = %facts.source,
@@ -278,6 +294,19 @@ impl FrontDoor {
     }
 }
 
+impl Admitted {
+    /// It gets an answer of ours instead of the upstream's.
+    fn answered(self, answer: Answer) -> Refused {
+        Refused {
+            answer,
+            ours: self.ours,
+            kind: self.kind,
+            fault: Fault::Request,
+            record: self.record,
+        }
+    }
+}
+
 impl Arrival<'_> {
     /// The limit that a permitted request has reached, and what that makes of it.
     fn reached(&self, permit: &Permit<'_>) -> Option<(Limit, Problem)> {
@@ -322,6 +351,7 @@ impl Arrival<'_> {
             facts,
             view,
             fields,
+            ..
         } = *self;
         let (request_id, _) = self.believed(Belief::from(permit.standing()));
         let mut head = Vec::with_capacity(1024);
@@ -378,6 +408,7 @@ impl Arrival<'_> {
             denial.detail = %denial.detail(),
             "request denied"
         );
+        self.keep(request_id, denied::by_policy(&self.snapshot.policy, denial));
         let answer = denial_answer(denial, request_id, accept(self.fields));
         let fault = match belief {
             Belief::TrustedProxy => Fault::Request,
@@ -397,9 +428,11 @@ impl Arrival<'_> {
             request.id = request_id.as_str(),
             source.ip = %self.facts.source,
             error.code = Problem::Outdated.code(),
-            error.detail = "the connection is from before `gateway.tls` changed",
+            error.detail = BEFORE_TLS_CHANGED,
             "request refused"
         );
+        let refused = denied::for_problem(Problem::Outdated, None, BEFORE_TLS_CHANGED);
+        self.keep(request_id, refused);
         let answer = Problem::Outdated.answer(request_id.as_str(), accept(self.fields));
         let outcome = (Outcome::Error, Problem::Outdated.code());
         Refused {
@@ -409,10 +442,19 @@ impl Arrival<'_> {
     }
 
     /// Refuses a permitted request for a reason of our own.
-    fn refuse(&self, problem: Problem, standing: Standing) -> Refused {
+    fn refuse(&self, problem: Problem, limit: Limit, standing: Standing) -> Refused {
         let (request_id, scheme) = self.believed(Belief::from(standing));
+        let refused = denied::for_problem(problem, Some(limit), "more than the limit");
+        self.keep(request_id, refused);
         let answer = problem.answer(request_id.as_str(), accept(self.fields));
         self.refused(answer, request_id, scheme, (Outcome::Error, problem.code()))
+    }
+
+    /// Keeps the request for whoever asks why it was refused.
+    fn keep(&self, request_id: RequestId, refused: crate::denials::Refused) {
+        let head = Some((self.view, self.fields));
+        self.door
+            .keep(self.snapshot, self.facts, head, request_id, refused);
     }
 
     /// The request's id and how its client connected, told by whom they may be
@@ -576,7 +618,7 @@ fn accept<'a>(fields: &[Field<'a>]) -> Option<&'a [u8]> {
         .map(|field| field.value)
 }
 
-fn only<'a>(fields: &[Field<'a>], name: &str) -> Option<&'a [u8]> {
+pub(super) fn only<'a>(fields: &[Field<'a>], name: &str) -> Option<&'a [u8]> {
     let mut found = fields
         .iter()
         .filter(|field| field.name.eq_ignore_ascii_case(name));

@@ -74,7 +74,7 @@ pub(super) async fn serve<S>(
                 if let Some(limit) = limit {
                     door.metrics.limit_reached(limit);
                 }
-                let refused = door.refuse_unread(&snapshot, &facts, problem, detail);
+                let refused = door.refuse_unread(&snapshot, &facts, (problem, limit), detail);
                 (refused, Line::UNREAD)
             }
         };

@@ -75,6 +75,11 @@ pub fn answer(refusal: &Refusal<'_>, request_id: &str, accept: Option<&[u8]>) ->
     }
 }
 
+/// What whoever runs Portcullis is advised to do about `code`: the page's own words.
+pub fn remedy(code: &str) -> &'static str {
+    advice::for_code(code).administrator
+}
+
 fn json(refusal: &Refusal<'_>, request_id: &str) -> Vec<u8> {
     #[derive(Serialize)]
     struct Body<'a> {

@@ -123,6 +123,57 @@ impl Problem {
         }
     }
 
+    /// The config's key behind it, where one decides it by itself.
+    pub fn rule(self) -> Option<&'static str> {
+        match self {
+            Self::BadRequest
+            | Self::MethodNotAllowed
+            | Self::ExpectationFailed
+            | Self::MisdirectedRequest
+            | Self::Draining => None,
+            Self::HeadersTooLarge => Some("limits.maxHeaderBytes"),
+            Self::RequestTooLarge => Some("limits.maxBodyBytes"),
+            Self::RequestTimeout => Some("limits.headerTimeout"),
+            Self::RateLimited { .. } => Some("limits.requestsPerSecondPerUser"),
+            Self::UpstreamUnreachable => Some("upstream.url"),
+            Self::UpstreamTimeout => Some("limits.upstreamFirstByteTimeout"),
+            Self::Overloaded => Some("limits.maxConnections"),
+            Self::Outdated => Some("gateway.tls"),
+        }
+    }
+
+    /// What whoever runs Portcullis is advised to do.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            // It shares its code with a process that stops.
+            Self::Outdated => {
+                "Nothing: the client's next connection is taken under the configuration of now."
+            }
+            _ => super::remedy(self.code()),
+        }
+    }
+
+    /// What was expected, for the operator.
+    pub fn expected(self) -> &'static str {
+        match self {
+            Self::BadRequest => "a request that can be read in one way only",
+            Self::HeadersTooLarge => "headers within the limits",
+            Self::RequestTooLarge => "a body within the limit",
+            Self::RequestTimeout => "the request in time",
+            Self::MethodNotAllowed => "a method that is proxied: all but CONNECT, TRACE and TRACK",
+            Self::ExpectationFailed => "`Expect: 100-continue` or none",
+            Self::MisdirectedRequest => {
+                "a host of the certificate that the connection was opened with"
+            }
+            Self::RateLimited { .. } => "fewer requests in so short a time",
+            Self::UpstreamUnreachable => "a gateway that takes the connection and answers",
+            Self::UpstreamTimeout => "the gateway's answer in time",
+            Self::Overloaded => "room for another connection or request",
+            Self::Draining => "a process that goes on",
+            Self::Outdated => "a connection that was opened under the configuration of now",
+        }
+    }
+
     /// The answer, see [`answer`]; with `Allow` or `Retry-After` where the
     /// status has one.
     pub fn answer(self, request_id: &str, accept: Option<&[u8]>) -> Answer {
