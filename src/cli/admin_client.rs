@@ -50,16 +50,19 @@ pub(super) enum AskError {
 }
 
 /// What is asked, where, and how long that may take.
-pub(super) struct Question {
+pub(super) struct Question<'a> {
     pub(super) method: Method,
-    pub(super) path: &'static str,
+    pub(super) path: &'a str,
     /// The listener's address; none: the configuration's.
     pub(super) address: Option<SocketAddr>,
     pub(super) patience: Duration,
 }
 
 /// Asks, and gives back the status and the JSON of the answer.
-pub(super) fn ask(config: &Config, question: &Question) -> Result<(StatusCode, Value), AskError> {
+pub(super) fn ask(
+    config: &Config,
+    question: &Question<'_>,
+) -> Result<(StatusCode, Value), AskError> {
     let address = address(question.address.unwrap_or(config.admin.address));
     if address.port() == 0 {
         return Err(AskError::NoPort);
@@ -102,7 +105,7 @@ fn token(config: &Config, environment: Environment<'_>) -> Result<Option<Token>,
 }
 
 async fn send(
-    question: &Question,
+    question: &Question<'_>,
     address: SocketAddr,
     token: Option<&Token>,
 ) -> Result<(StatusCode, Value), AskError> {
@@ -122,7 +125,7 @@ async fn send(
 
 async fn exchange(
     stream: TcpStream,
-    question: &Question,
+    question: &Question<'_>,
     address: SocketAddr,
     token: Option<&Token>,
 ) -> Result<(StatusCode, Value), Box<dyn std::error::Error + Send + Sync>> {

@@ -118,6 +118,14 @@ impl Policy {
         &self.user_header
     }
 
+    /// The user in a value of that header, without what the identity proxy writes before it.
+    pub fn user_named_in<'v>(&self, value: &'v [u8]) -> &'v [u8] {
+        match &self.assertion {
+            Some(rule) => rule.user(value),
+            None => value,
+        }
+    }
+
     /// The headers that must come.
     pub fn required_headers(&self) -> &[FieldName] {
         &self.required_headers

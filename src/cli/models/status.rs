@@ -164,7 +164,7 @@ pub(in crate::cli) fn known(loaded: &Loaded) -> (Vec<CredentialStatus>, Vec<Stri
     }
 }
 
-fn question(address: Option<SocketAddr>) -> Question {
+fn question(address: Option<SocketAddr>) -> Question<'static> {
     Question {
         method: Method::GET,
         path: "/status",

@@ -1,0 +1,161 @@
+use super::*;
+
+fn line(words: &[&str]) -> Result<Asked, String> {
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    read(&words)
+}
+
+fn values<'a>(asked: &'a Asked, name: &str) -> Vec<&'a str> {
+    let fields = asked.fields.iter();
+    fields
+        .filter(|(field, _)| field.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.as_str())
+        .collect()
+}
+
+#[test]
+fn reads_what_a_browser_copies() {
+    let asked = line(&[
+        "curl",
+        "https://claw.example.com/api/x?y=1",
+        "-X",
+        "PATCH",
+        "-H",
+        "accept: application/json",
+        "-H",
+        "Origin: https://claw.example.com",
+        "-b",
+        "a=b; c=d",
+        "-A",
+        "agent",
+        "-e",
+        "https://claw.example.com/",
+        "--data-raw",
+        "{\"a\":1}",
+        "--compressed",
+        "--insecure",
+        "--http2",
+        "-o",
+        "file",
+    ])
+    .unwrap();
+    assert_eq!(
+        (
+            asked.method.as_str(),
+            asked.target.as_str(),
+            asked.host.as_str()
+        ),
+        ("PATCH", "/api/x?y=1", "claw.example.com")
+    );
+    for (name, value) in [
+        ("accept", "application/json"),
+        ("origin", "https://claw.example.com"),
+        ("cookie", "a=b; c=d"),
+        ("user-agent", "agent"),
+        ("referer", "https://claw.example.com/"),
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("accept-encoding", "deflate, gzip, br, zstd"),
+    ] {
+        assert_eq!(values(&asked, name), [value], "{name}");
+    }
+    assert_eq!(asked.upgrade, Upgrade::None);
+}
+
+#[test]
+fn a_body_makes_a_post_and_other_flags_their_methods() {
+    for (words, method, target) in [
+        (&["curl", "h"][..], "GET", "/"),
+        (&["curl", "h", "-d", "a=b"], "POST", "/"),
+        (&["curl", "h", "--json", "{}"], "POST", "/"),
+        (&["curl", "h", "-F", "a=b"], "POST", "/"),
+        (&["curl", "h", "-T", "file"], "PUT", "/"),
+        (&["curl", "-sSI", "h"], "HEAD", "/"),
+        (&["curl", "-XDELETE", "--url", "h/x"], "DELETE", "/x"),
+        (
+            &["curl", "-G", "-d", "a=b", "-d", "c", "h/x"],
+            "GET",
+            "/x?a=b&c",
+        ),
+        (
+            &["/usr/bin/curl", "h", "--request-target", "/raw"],
+            "GET",
+            "/raw",
+        ),
+    ] {
+        let asked = line(words).unwrap();
+        assert_eq!(
+            (asked.method.as_str(), asked.target.as_str()),
+            (method, target),
+            "{words:?}"
+        );
+    }
+    let json = line(&["curl", "h", "--json", "{}"]).unwrap();
+    assert_eq!(values(&json, "accept"), ["application/json"]);
+}
+
+#[test]
+fn reads_headers_as_curl_does() {
+    let asked = line(&[
+        "curl",
+        "https://u:p@h/",
+        "-Hx-forwarded-user:  nick ",
+        "-H",
+        "x-blank;",
+        "-H",
+        "user-agent:",
+        "-H",
+        "Host: other.example",
+        "-H",
+        "cookie: mine=1",
+        "-b",
+        "c=d",
+    ])
+    .unwrap();
+    assert_eq!(values(&asked, "x-forwarded-user"), ["nick"]);
+    assert_eq!(values(&asked, "x-blank"), [""]);
+    assert!(values(&asked, "user-agent").is_empty());
+    assert_eq!(values(&asked, "cookie"), ["mine=1"]);
+    assert_eq!(values(&asked, "authorization"), ["Basic dTpw"]);
+    let own = line(&["curl", "h", "-u", "u:p", "-H", "Authorization: Bearer x"]).unwrap();
+    assert_eq!(values(&own, "authorization"), ["Bearer x"]);
+}
+
+#[test]
+fn knows_a_websocket_by_its_url_or_its_headers() {
+    let by_url = line(&["curl", "wss://h/"]).unwrap();
+    let by_headers = line(&[
+        "curl",
+        "h",
+        "-H",
+        "Upgrade: WebSocket",
+        "-H",
+        "Connection: keep-alive, Upgrade",
+    ]);
+    for asked in [by_url, by_headers.unwrap()] {
+        assert_eq!(asked.upgrade, Upgrade::Websocket);
+    }
+    let plain = line(&["curl", "h", "-H", "Upgrade: websocket"]).unwrap();
+    assert_eq!(plain.upgrade, Upgrade::None);
+}
+
+#[test]
+fn an_error_names_the_flag_and_no_value() {
+    for (words, named) in [
+        (&["wget", "s3cret"][..], "`curl`"),
+        (&["curl"], "URL"),
+        (&["curl", "h", "--unheard-of=s3cret"], "`--unheard-of`"),
+        (&["curl", "h", "-Zs3cret"], "`-Z`"),
+        (&["curl", "h", "s3cret"], "second URL"),
+        (&["curl", "h", "-H"], "`-H`"),
+        (&["curl", "h", "-H", "s3cret"], "colon"),
+        (&["curl", "h", "-H", "bad name: s3cret"], "header name"),
+        (&["curl", "h", "-H", "a: s3cret\n"], "control"),
+        (&["curl", "h", "-H", "@s3cret"], "file"),
+        (&["curl", "h", "-b", "s3cret"], "file"),
+        (&["curl", "ftp://s3cret"], "http"),
+    ] {
+        let error = line(words).map(|_| ()).unwrap_err();
+        assert!(error.contains(named), "{words:?}: {error}");
+        assert!(!error.contains("s3cret"), "{error}");
+    }
+}

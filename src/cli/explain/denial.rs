@@ -1,0 +1,240 @@
+//! `portcullis explain --denial ID`: why the running process refused a request, and what
+//! the configuration of now would make of it.
+
+use super::Place;
+use super::asked::{Asked, Origin};
+use super::explanation::{Explanation, NO_KEY, lines, spelt};
+use crate::cli::admin_client::{Question, ask};
+use crate::cli::output::{self, Style, one_line};
+use crate::cli::{EXIT_FAILURE, EXIT_USAGE, chain};
+use crate::denials::{Entry, SeenRequest};
+use crate::policy::{AltName, LocalInterface, Peer, Source, Upgrade};
+use crate::redaction::{SeenField, State};
+use crate::request_id::RequestId;
+use hyper::{Method, StatusCode};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// For the answer, which is in memory.
+const ANSWER: Duration = Duration::from_secs(10);
+
+pub(super) fn run(
+    place: &Place,
+    request_id: &str,
+    address: Option<SocketAddr>,
+    json: bool,
+) -> ExitCode {
+    let Some(request_id) = RequestId::accept(request_id.as_bytes()) else {
+        output::complain(
+            "portcullis: got no request id: expected the `requestId` of the answer, or `request.id` of the log",
+        );
+        return EXIT_USAGE.into();
+    };
+    let question = Question {
+        method: Method::GET,
+        path: &format!("/status/denials/{}", request_id.as_str()),
+        address,
+        patience: ANSWER,
+    };
+    let (status, answer) = match ask(&place.config, &question) {
+        Ok(answered) => answered,
+        Err(error) => {
+            output::complain(format_args!("portcullis: {}", chain(&error)));
+            return EXIT_FAILURE.into();
+        }
+    };
+    if status != StatusCode::OK {
+        return not_told(status, &answer);
+    }
+    match serde_json::from_value(answer) {
+        Ok(entry) => tell(place, &entry, json),
+        Err(_) => {
+            output::complain(
+                "portcullis: got another answer than this version of Portcullis gives: is it the one that runs?",
+            );
+            EXIT_FAILURE.into()
+        }
+    }
+}
+
+fn not_told(status: StatusCode, answer: &Value) -> ExitCode {
+    let message = match answer["error"]["message"].as_str() {
+        Some(message) => message,
+        None => "got another answer than an admin listener gives: is this its address?",
+    };
+    output::complain(format_args!("portcullis: {message} ({status})"));
+    EXIT_FAILURE.into()
+}
+
+/// What the configuration of now would make of the same request.
+enum Replay {
+    Decided(Explanation),
+    /// Not enough of it was kept.
+    Impossible(&'static str),
+}
+
+fn tell(place: &Place, entry: &Entry, json: bool) -> ExitCode {
+    let replay = replay(place, entry);
+    let is_permitted = matches!(&replay, Replay::Decided(now) if now.is_permitted);
+    let code = match is_permitted {
+        true => ExitCode::SUCCESS,
+        false => EXIT_FAILURE.into(),
+    };
+    let written = match json {
+        true => output::line(as_json(entry, &replay)),
+        false => output::raw(text(place, entry, &replay, Style::for_stdout()).as_bytes()),
+    };
+    output::finish(written, code)
+}
+
+fn replay(place: &Place, entry: &Entry) -> Replay {
+    let Some(request) = &entry.request else {
+        return Replay::Impossible("its head could not be read, so there was nothing to decide on");
+    };
+    if request.is_cut {
+        return Replay::Impossible("it was too long to be kept whole");
+    }
+    if entry.code.starts_with("trusted_proxy_assertion_") {
+        return Replay::Impossible("its assertion is a secret and was not kept");
+    }
+    let Some(source) = source(entry) else {
+        return Replay::Impossible("its source can't be read");
+    };
+    let asked = Asked {
+        method: request.method.clone(),
+        target: request.path.clone(),
+        host: request.host.clone(),
+        upgrade: match request.is_websocket {
+            true => Upgrade::Websocket,
+            false => Upgrade::None,
+        },
+        fields: request.fields.iter().map(stand_in).collect(),
+    };
+    let names = entry.certificate.as_ref().map(|names| {
+        let names = names.iter().map(|name| AltName::parse(name));
+        names.filter_map(Result::ok).collect::<Vec<_>>()
+    });
+    let peer = Peer::new(source, names.as_deref());
+    Replay::Decided(Explanation::of(place, peer, &asked))
+}
+
+fn source(entry: &Entry) -> Option<Source> {
+    let local = match entry.is_own_address {
+        Some(true) => LocalInterface::Yes,
+        Some(false) => LocalInterface::No,
+        None => LocalInterface::Unknown,
+    };
+    Some(Origin::parse(&entry.source).ok()?.source(local))
+}
+
+/// A field that the policy can't tell from the one that came: of the fields whose values
+/// were not kept it asks no more than whether there was one.
+fn stand_in(field: &SeenField) -> (String, String) {
+    let value = match (&field.value, field.state) {
+        (Some(value), _) => value.clone(),
+        // Such as a bearer's, where one is asked for.
+        (None, State::Present) => "Bearer kept-by-nobody".to_owned(),
+        (None, State::Blank) => String::new(),
+    };
+    (field.name.clone(), value)
+}
+
+fn as_json(entry: &Entry, replay: &Replay) -> Value {
+    match replay {
+        Replay::Decided(now) => json!({"denial": entry, "now": now.json}),
+        Replay::Impossible(why) => json!({"denial": entry, "now": null, "notDecidedBecause": why}),
+    }
+}
+
+fn text(place: &Place, entry: &Entry, replay: &Replay, style: Style) -> String {
+    let at = UNIX_EPOCH + Duration::from_secs(entry.at);
+    let verdict = one_line(&format!("denied: {} ({})", entry.reason, entry.status));
+    let rule = entry
+        .rule
+        .as_deref()
+        .map_or(NO_KEY, |rule| spelt(rule, &place.config));
+    let mut source = entry.source.clone();
+    if entry.is_own_address == Some(true) {
+        source.push_str(", an address of Portcullis' own host");
+    }
+    if let Some(balancer) = &entry.announced_by {
+        source.push_str(&format!(", as {balancer} announced"));
+    }
+    let mut told = vec![
+        (
+            "when",
+            format!(
+                "{}, under configuration {}",
+                httpdate::fmt_http_date(at),
+                entry.generation
+            ),
+        ),
+        ("from", source),
+    ];
+    told.extend(
+        entry
+            .request
+            .as_ref()
+            .map(|request| ("request", line(request))),
+    );
+    told.extend([
+        ("rule", rule.to_owned()),
+        ("came", entry.got.clone()),
+        ("expected", entry.expected.to_string()),
+        ("to change", entry.remedy.to_string()),
+    ]);
+    let mut text = format!(
+        "{}\n{}",
+        style.bold(style.red(verdict)),
+        lines(&told, style)
+    );
+    if let Some(request) = &entry.request {
+        text.push_str(&headers(request, style));
+    }
+    let path = place.path.display();
+    match replay {
+        Replay::Decided(now) => {
+            text.push_str(&format!("\nthe same request now, under {path}: "));
+            text.push_str(&now.text(style));
+        }
+        Replay::Impossible(why) => {
+            text.push_str(&format!(
+                "\nthe same request now, under {path}: not decided, for {why}\n"
+            ));
+        }
+    }
+    text
+}
+
+fn line(request: &SeenRequest) -> String {
+    let query = if request.has_query { "?…" } else { "" };
+    let websocket = if request.is_websocket {
+        ", a WebSocket upgrade"
+    } else {
+        ""
+    };
+    format!(
+        "{} {}{query} {} for {}{websocket}",
+        request.method, request.path, request.protocol, request.host
+    )
+}
+
+/// The fields, values where they were kept.
+fn headers(request: &SeenRequest, style: Style) -> String {
+    let mut text = "\nits headers:\n".to_owned();
+    for field in &request.fields {
+        let value = match (&field.value, field.state) {
+            (_, State::Blank) => "[blank]".to_owned(),
+            (Some(value), State::Present) => one_line(value),
+            (None, State::Present) => format!("[{} bytes]", field.bytes),
+        };
+        let name = one_line(&field.name);
+        text.push_str(&format!("  {}: {value}\n", style.dim(name)));
+    }
+    for name in &request.absent {
+        text.push_str(&format!("  {}: [absent]\n", style.dim(one_line(name))));
+    }
+    text
+}
