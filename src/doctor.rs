@@ -5,6 +5,7 @@
 //! [`Finding`]s.
 
 mod assignment;
+pub mod attack;
 mod audit;
 mod checklist;
 mod custody;

@@ -18,7 +18,7 @@ mod survey;
 mod user;
 
 pub use assertion::{AssertionFault, AssertionRule, Carriage, Claimed, Keyless, Verify};
-pub use class::{Class, is_foreign};
+pub use class::{Class, FOREIGN_FAMILIES, FOREIGN_NAMES, is_foreign};
 pub use denial::{Code, Denial};
 pub use names::{FieldName, NameError, PROBE_HEADER, is_connection_field, same_folded};
 pub use nets::{NetError, NetProblem, TrustedNets};

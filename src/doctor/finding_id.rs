@@ -45,6 +45,18 @@ kinds! {
     ModelCredentialExpiring = "MODEL_CREDENTIAL_EXPIRING",
     /// A model provider has no credential, or one whose secret is not to be had.
     ModelCredentialMissing = "MODEL_CREDENTIAL_MISSING",
+    /// A header of the client's is taken for the proxy's in front.
+    AttackHeaderBelieved = "ATTACK_HEADER_BELIEVED",
+    /// A header of the client's comes through the proxy in front, and goes no further.
+    AttackHeaderPassed = "ATTACK_HEADER_PASSED",
+    /// A client can take away a header that the proxy in front sets.
+    AttackHeaderRemoved = "ATTACK_HEADER_REMOVED",
+    /// Some attacks had no answer to judge them by.
+    AttackUnjudged = "ATTACK_UNJUDGED",
+    /// No attack came through, so that nothing is known.
+    AttackUnanswered = "ATTACK_UNANSWERED",
+    /// The certificate of the attacked address was not verified.
+    AttackUnverifiedTls = "ATTACK_UNVERIFIED_TLS",
     /// Portcullis would not start with this config.
     StartRefused = "START_REFUSED",
     /// The gateway can be reached past Portcullis.

@@ -38,7 +38,7 @@ pub enum Class {
 
 /// Identity headers of known proxies and whatever else could speak for the
 /// client's identity, address or target, by what their names start with.
-const FOREIGN_FAMILIES: [&str; 17] = [
+pub const FOREIGN_FAMILIES: [&str; 17] = [
     "x-forwarded-",
     "x-auth-request-",
     "x-pomerium-",
@@ -58,8 +58,8 @@ const FOREIGN_FAMILIES: [&str; 17] = [
     "x-ssl-",
 ];
 
-/// The same, whole names.
-const FOREIGN_NAMES: [&str; 4] = [
+/// Whatever else could speak for them, whole names.
+pub const FOREIGN_NAMES: [&str; 4] = [
     "forwarded",
     "x-original-url",
     "x-rewrite-url",

@@ -91,6 +91,21 @@ impl From<Class> for Role {
     }
 }
 
+impl ProbeAnswer {
+    /// The fields of this name that arrived.
+    pub fn arrived<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a ProbedField> {
+        let is_it = move |field: &&ProbedField| field.field.name.eq_ignore_ascii_case(name);
+        self.received.iter().filter(is_it)
+    }
+
+    /// The value that the upstream would have got in this field, where it may be shown.
+    #[must_use]
+    pub fn sent(&self, name: &str) -> Option<&str> {
+        let is_it = |field: &&ProbedField| field.field.name.eq_ignore_ascii_case(name);
+        self.upstream.iter().find(is_it)?.field.value.as_deref()
+    }
+}
+
 impl ProbedField {
     /// `field` as it may be shown.
     pub fn new(field: &Field<'_>, is_open: bool, mark: &super::Mark, class: Class) -> Self {

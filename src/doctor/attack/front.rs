@@ -1,0 +1,337 @@
+//! The way in that an operator names: one request on one connection, byte for byte as
+//! asked, and to no other address.
+
+use super::seen::Reply;
+use crate::base_url::{BaseHost, BaseUrl};
+use crate::http1::body::Decoder;
+use crate::http1::request::FieldList;
+use crate::http1::response::{self, RequestKind};
+use crate::http1::scan::HeadScanner;
+use crate::policy::PROBE_HEADER;
+use crate::probe::Nonce;
+use crate::secrets::SecretValue;
+use crate::tls::{self, TlsError, UpstreamTrust};
+use crate::upstream::{ConnectError, Target, Upstream, UpstreamConfig, UpstreamTls};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+const CONNECT: Duration = Duration::from_secs(10);
+/// From the connection to the answer's last byte.
+const EXCHANGE: Duration = Duration::from_secs(20);
+const MAX_ANSWER_BYTES: usize = 256 * 1024;
+
+/// How the certificate of the named address is verified.
+#[derive(Debug, Clone)]
+pub enum TlsTrust {
+    /// By these authorities.
+    Verified(UpstreamTrust),
+    /// Not at all.
+    Insecure,
+}
+
+/// A header that the operator has sent with every request. Its value is a secret.
+pub struct OwnHeader {
+    name: String,
+    value: SecretValue,
+}
+
+/// Why a text is no header. It doesn't repeat the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    /// No colon, or no name before it.
+    #[error("expected `name: value`")]
+    Malformed,
+    /// A character that would end the line.
+    #[error("the value holds a control character")]
+    Control,
+    /// What the doctor itself sends.
+    #[error("`host`, `connection` and framing fields are the doctor's own")]
+    Own,
+}
+
+/// Sends requests to one address.
+pub struct Front {
+    upstream: Upstream,
+    authority: String,
+    target: String,
+    headers: Vec<OwnHeader>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum FrontError {
+    /// No connection.
+    #[error("{0}")]
+    Connect(#[from] ConnectError),
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Broken(#[from] std::io::Error),
+    /// There was none in time.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    /// What came is no answer of HTTP/1.1.
+    #[error("the answer can't be read")]
+    Malformed,
+}
+
+impl OwnHeader {
+    /// Reads `name: value`.
+    ///
+    /// # Errors
+    /// [`HeaderError`].
+    pub fn parse(text: &str) -> Result<Self, HeaderError> {
+        const DOCTORS: [&str; 4] = ["host", "connection", "content-length", "transfer-encoding"];
+        let (name, value) = text.split_once(':').ok_or(HeaderError::Malformed)?;
+        if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+            return Err(HeaderError::Malformed);
+        }
+        if DOCTORS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+            return Err(HeaderError::Own);
+        }
+        let value = value.trim_matches([' ', '\t']);
+        if http::HeaderValue::from_bytes(value.as_bytes()).is_err() {
+            return Err(HeaderError::Control);
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            value: SecretValue::concat(&[value]),
+        })
+    }
+
+    /// Whether its name is this.
+    #[must_use]
+    pub fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+}
+
+impl Front {
+    /// The way in at `url`.
+    ///
+    /// # Errors
+    /// [`TlsError`] where an authority is malformed.
+    pub fn new(url: &BaseUrl, trust: TlsTrust, headers: Vec<OwnHeader>) -> Result<Self, TlsError> {
+        let (target, name) = match url.host() {
+            BaseHost::Ip(ip) => (
+                Target::Address(SocketAddr::new(ip, url.port())),
+                ip.to_string(),
+            ),
+            BaseHost::Dns(host) => (
+                Target::Name {
+                    host: host.clone(),
+                    port: url.port(),
+                },
+                host,
+            ),
+        };
+        let tls = match (url.is_tls(), trust) {
+            (false, _) => None,
+            (true, TlsTrust::Verified(trust)) => Some(UpstreamTls {
+                config: tls::client_config(&trust, "--ca")?,
+                name: tls::server_name(&name)?,
+                trust,
+            }),
+            (true, TlsTrust::Insecure) => Some(UpstreamTls {
+                config: unverified()?,
+                name: tls::server_name(&name)?,
+                trust: UpstreamTrust::Authorities(Vec::new()),
+            }),
+        };
+        Ok(Self {
+            upstream: Upstream::new(UpstreamConfig {
+                target,
+                tls,
+                idle_timeout: Duration::ZERO,
+                connect_timeout: CONNECT,
+            }),
+            authority: url.authority(),
+            target: match url.path() {
+                "" => "/".to_owned(),
+                path => path.to_owned(),
+            },
+            headers,
+        })
+    }
+
+    /// Whether the operator sends this header with every request.
+    #[must_use]
+    pub fn sends(&self, name: &str) -> bool {
+        self.headers.iter().any(|header| header.is(name))
+    }
+
+    /// Sends one request with `fields` behind the operator's, and reads its answer. No
+    /// redirect is followed.
+    ///
+    /// # Errors
+    /// [`FrontError`].
+    pub async fn fire(
+        &self,
+        nonce: &Nonce,
+        request_id: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<Reply, FrontError> {
+        let head = self.head(nonce, request_id, fields);
+        let connection = self.upstream.connect().await?;
+        let mut transport = connection.into_transport();
+        let exchange = async {
+            transport.write_all(head.expose_bytes()).await?;
+            transport.flush().await?;
+            let mut bytes = Vec::new();
+            loop {
+                if let Some(reply) = read(&bytes, false)? {
+                    return Ok(reply);
+                }
+                let mut piece = [0; 8 * 1024];
+                let count = transport.read(&mut piece).await?;
+                if count == 0 {
+                    return read(&bytes, true)?.ok_or(FrontError::Malformed);
+                }
+                bytes.extend_from_slice(&piece[..count]);
+                if bytes.len() > MAX_ANSWER_BYTES {
+                    return Err(FrontError::Malformed);
+                }
+            }
+        };
+        timeout(EXCHANGE, exchange)
+            .await
+            .unwrap_or(Err(FrontError::TimedOut(EXCHANGE)))
+    }
+
+    /// The request, which holds the operator's session.
+    fn head(&self, nonce: &Nonce, request_id: &str, fields: &[(&str, &str)]) -> SecretValue {
+        let Self {
+            authority,
+            target,
+            headers,
+            ..
+        } = self;
+        let own = [
+            ("accept", "application/json"),
+            (
+                "user-agent",
+                concat!("portcullis-doctor/", env!("CARGO_PKG_VERSION")),
+            ),
+            ("x-request-id", request_id),
+            ("connection", "close"),
+        ];
+        // What an attack or the operator sends stands in for the doctor's own.
+        let own = own.into_iter().filter(|(name, _)| {
+            let is_sent = |(field, _): &(&str, &str)| field.eq_ignore_ascii_case(name);
+            !fields.iter().any(is_sent) && !self.sends(name)
+        });
+        let mut parts = vec!["GET ", target, " HTTP/1.1\r\nhost: ", authority, "\r\n"];
+        let mut line = |name, value| parts.extend([name, ": ", value, "\r\n"]);
+        line(PROBE_HEADER, nonce.expose());
+        for (name, value) in own {
+            line(name, value);
+        }
+        for header in headers {
+            line(&header.name, header.value.expose());
+        }
+        for &(name, value) in fields {
+            line(name, value);
+        }
+        parts.push("\r\n");
+        SecretValue::concat(&parts)
+    }
+}
+
+/// Reads an answer out of what has come; none: more is to come.
+fn read(bytes: &[u8], is_all: bool) -> Result<Option<Reply>, FrontError> {
+    let mut rest = bytes;
+    loop {
+        let length = HeadScanner::default()
+            .advance(rest)
+            .map_err(|_| FrontError::Malformed)?;
+        let Some(length) = length else {
+            return Ok(None);
+        };
+        let (head, after) = rest.split_at(length);
+        rest = after;
+        let mut fields = FieldList::default();
+        let head = response::parse(head, RequestKind::Other, &mut fields)
+            .map_err(|_| FrontError::Malformed)?;
+        // Interim answers are of no interest.
+        if (100..200).contains(&head.status) {
+            continue;
+        }
+        let mut decoder = Decoder::new(head.framing);
+        let mut body = Vec::new();
+        let mut input = rest;
+        while let Some(piece) = decoder
+            .next(&mut input)
+            .map_err(|_| FrontError::Malformed)?
+        {
+            body.extend_from_slice(piece);
+        }
+        if !decoder.is_done() && !(is_all && decoder.ends_with_connection()) {
+            return Ok(None);
+        }
+        let location = fields
+            .as_slice()
+            .iter()
+            .find(|field| field.name.eq_ignore_ascii_case("location"))
+            .map(|field| String::from_utf8_lossy(field.value).into_owned());
+        return Ok(Some(Reply::read(head.status, location, &body)));
+    }
+}
+
+fn unverified() -> Result<Arc<ClientConfig>, TlsError> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = Arc::new(Unverified(provider.clone()));
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// Believes every certificate: for `--insecure` alone, which is told as a finding.
+#[derive(Debug)]
+struct Unverified(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

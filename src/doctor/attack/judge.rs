@@ -1,0 +1,145 @@
+//! What one attack came to, from what was seen with it and without it. Pure.
+
+use super::corpus::{Attack, Kind};
+use super::seen::Seen;
+use crate::denials::Entry;
+use crate::probe::{Mark, ProbeAnswer};
+use crate::redaction::SeenField;
+use std::net::IpAddr;
+
+/// What an attack came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The attacker's word counted: as what.
+    Believed(String),
+    /// It came, and made no difference.
+    Dropped,
+    /// It came before the proxy's own word, which is the one that counts.
+    Outranked,
+    /// It came, and the whole request was refused: by which reason.
+    Denied(String),
+    /// A header that the proxy sets was gone.
+    Removed,
+    /// Nobody knows: in words.
+    Unjudged(String),
+}
+
+/// None where the attack came to nothing.
+pub(super) fn judge(
+    attack: &Attack,
+    baseline: &ProbeAnswer,
+    seen: &Seen,
+    mark: &Mark,
+) -> Option<Outcome> {
+    match seen {
+        Seen::Probe(answer) => permitted(attack, baseline, answer),
+        Seen::Denied(entry) => Some(denied(attack, entry, mark)),
+        Seen::Refused(_) => None,
+        Seen::Unknown(what) => Some(Outcome::Unjudged(what.clone())),
+    }
+}
+
+fn permitted(attack: &Attack, baseline: &ProbeAnswer, answer: &ProbeAnswer) -> Option<Outcome> {
+    if let Some(what) = believed(attack, baseline, answer) {
+        return Some(Outcome::Believed(what));
+    }
+    if attack.kind == Kind::Connection {
+        let had = baseline.arrived(&attack.header).count();
+        if answer.arrived(&attack.header).count() < had {
+            return Some(Outcome::Removed);
+        }
+        let whole = |bytes: usize| bytes == attack.value.len();
+        let came = answer
+            .arrived("connection")
+            .any(|field| whole(field.field.bytes));
+        return came.then_some(Outcome::Dropped);
+    }
+    let mut came = answer
+        .arrived(&attack.header)
+        .filter(|field| field.is_marked || lists(&field.field, &attack.value))
+        .peekable();
+    came.peek()?;
+    let is_outranked = attack.kind == Kind::Client
+        && came.all(|field| {
+            let value = field.field.value.as_deref().unwrap_or_default();
+            value.rsplit(',').next().map(str::trim) != Some(&attack.value)
+        });
+    Some(match is_outranked {
+        true => Outcome::Outranked,
+        false => Outcome::Dropped,
+    })
+}
+
+/// As what the attacker's word went on to the upstream.
+fn believed(attack: &Attack, baseline: &ProbeAnswer, answer: &ProbeAnswer) -> Option<String> {
+    // The doctor's own id bears the mark in every request.
+    let passed = answer
+        .upstream
+        .iter()
+        .find(|field| field.is_marked && !field.field.name.eq_ignore_ascii_case("x-request-id"));
+    if let Some(passed) = passed {
+        return Some(format!("`{}` for the upstream", passed.field.name));
+    }
+    let became = |name: &str| {
+        let (now, before) = (answer.sent(name), baseline.sent(name));
+        now == Some(&attack.value) && before != now
+    };
+    match attack.kind {
+        Kind::Client if answer.client == attack.value && !comes_from_loopback(answer) => {
+            Some("the client's address".to_owned())
+        }
+        Kind::Proto if became("x-forwarded-proto") => Some("the client's protocol".to_owned()),
+        Kind::Id if became("x-request-id") => Some("the request's id".to_owned()),
+        Kind::Scopes if answer.sent("x-openclaw-scopes") != baseline.sent("x-openclaw-scopes") => {
+            Some("a cut of the user's scopes, which it can't widen".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// Whether the proxy in front saw the doctor itself on loopback, which is passed over in
+/// the list of addresses as no other client's is.
+fn comes_from_loopback(answer: &ProbeAnswer) -> bool {
+    let lists = answer.arrived("x-forwarded-for");
+    let last = lists.last().and_then(|field| {
+        let value = field.field.value.as_deref()?;
+        value.rsplit(',').next()?.trim().parse::<IpAddr>().ok()
+    });
+    last.is_some_and(|address| address.is_loopback())
+}
+
+fn denied(attack: &Attack, entry: &Entry, mark: &Mark) -> Outcome {
+    let reason = entry.reason.to_string();
+    let Some(request) = entry.request.as_ref().filter(|request| !request.is_cut) else {
+        return Outcome::Unjudged(format!("Portcullis refused it: {reason}"));
+    };
+    let named = || {
+        let is_it = |field: &&SeenField| field.name.eq_ignore_ascii_case(&attack.header);
+        request.fields.iter().filter(is_it)
+    };
+    if attack.kind == Kind::Connection {
+        return match named().next() {
+            None => Outcome::Removed,
+            Some(_) => Outcome::Unjudged(format!("Portcullis refused it: {reason}")),
+        };
+    }
+    let bears = |field: &SeenField| match &field.value {
+        Some(value) => mark.is_in(value.as_bytes()) || lists(field, &attack.value),
+        None => field.bytes == attack.value.len(),
+    };
+    let came = named().filter(|field| bears(field)).count();
+    let is_users_list = entry.code == "trusted_proxy_user_not_allowed";
+    match (came, attack.kind) {
+        (0, _) => Outcome::Unjudged(format!("Portcullis refused it: {reason}")),
+        (1, Kind::User) if is_users_list && named().count() == 1 => {
+            Outcome::Believed("the user, whom `allowUsers` alone kept out".to_owned())
+        }
+        _ => Outcome::Denied(reason),
+    }
+}
+
+/// Whether an attacker's value is one of a field's.
+fn lists(field: &SeenField, value: &str) -> bool {
+    let listed = field.value.as_deref().unwrap_or_default().split(',');
+    listed.map(str::trim).any(|one| one == value)
+}

@@ -1,0 +1,196 @@
+//! The findings of an attack: one for each header, the worst of what it came to.
+
+use super::corpus::{Attack, Kind};
+use super::judge::{Outcome, judge};
+use super::seen::Seen;
+use crate::doctor::{Finding, FindingId, Place, Severity};
+use crate::probe::{Mark, ProbeAnswer};
+use std::path::Path;
+
+/// An attack and what was seen of it.
+#[derive(Debug, Clone)]
+pub struct Fired {
+    /// The attack.
+    pub attack: Attack,
+    /// What marks its values.
+    pub mark: Mark,
+    /// What was seen.
+    pub seen: Seen,
+}
+
+/// What is found at `url`, whose answer without an attack was `baseline`.
+#[must_use]
+pub fn findings(url: &str, baseline: &ProbeAnswer, fired: &[Fired]) -> Vec<Finding> {
+    let mut found: Vec<Finding> = Vec::new();
+    let mut unjudged = Vec::new();
+    for Fired { attack, mark, seen } in fired {
+        let finding = match judge(attack, baseline, seen, mark) {
+            None => continue,
+            Some(Outcome::Unjudged(why)) => {
+                unjudged.push(format!("{}: {why}", attack.header));
+                continue;
+            }
+            Some(outcome) => finding(url, attack, &outcome),
+        };
+        let same = found
+            .iter_mut()
+            .find(|known| known.place.key == finding.place.key);
+        match same {
+            Some(known) if known.severity < finding.severity => *known = finding,
+            Some(_) => {}
+            None => found.push(finding),
+        }
+    }
+    if !unjudged.is_empty() {
+        found.push(Finding {
+            id: FindingId::AttackUnjudged,
+            severity: Severity::Warning,
+            evidence: format!(
+                "{} of {} attacks can't be judged: {}",
+                unjudged.len(),
+                fired.len(),
+                unjudged.join("; ")
+            ),
+            remedy: "Look what answered them, and run it again; limits of requests may be lifted meanwhile.".to_owned(),
+            place: Place::file(Path::new(url)),
+        });
+    }
+    found
+}
+
+/// Nothing came through: what an unhurt request of the operator's came to.
+#[must_use]
+pub fn unanswered(url: &str, seen: &Seen) -> Finding {
+    let why = match seen {
+        Seen::Probe(_) => "the probe ended too soon".to_owned(),
+        Seen::Denied(entry) => format!("Portcullis refused it: {} ({})", entry.reason, entry.got),
+        Seen::Refused(status) => format!("whoever stands in front answered {status}"),
+        Seen::Unknown(what) => what.clone(),
+    };
+    Finding {
+        id: FindingId::AttackUnanswered,
+        severity: Severity::Critical,
+        evidence: format!("not a single probe came through, so nothing is known: {why}"),
+        remedy: "Pass a session that may come in, such as -H 'cookie: …' as the browser sends it, \
+                 and name the running process that this address leads to by --config or --admin."
+            .to_owned(),
+        place: Place::file(Path::new(url)),
+    }
+}
+
+/// What `--insecure` leaves open.
+#[must_use]
+pub fn unverified(url: &str) -> Finding {
+    Finding {
+        id: FindingId::AttackUnverifiedTls,
+        severity: Severity::Warning,
+        evidence: "the certificate was not verified: whoever answered has the session that was sent"
+            .to_owned(),
+        remedy: "Leave out --insecure; --ca names the authority of a certificate that the public web doesn't know.".to_owned(),
+        place: Place::file(Path::new(url)),
+    }
+}
+
+fn finding(url: &str, attack: &Attack, outcome: &Outcome) -> Finding {
+    use Severity::{Critical, Info, Warning};
+    let Attack { kind, value, .. } = attack;
+    let sent = match kind {
+        Kind::Connection => format!("`Connection: {value}`"),
+        _ => format!("`{}: {value}`", attack.header),
+    };
+    let (id, severity, evidence) = match outcome {
+        Outcome::Believed(what) => (
+            FindingId::AttackHeaderBelieved,
+            match kind {
+                Kind::Id => Warning,
+                // A cut is all that it can be.
+                Kind::Scopes if what.starts_with("a cut") => Warning,
+                _ => Critical,
+            },
+            format!("{sent} of the client's was taken as {what}"),
+        ),
+        Outcome::Dropped => (
+            FindingId::AttackHeaderPassed,
+            Warning,
+            format!("{sent} of the client's reached Portcullis, which passes it to nobody"),
+        ),
+        Outcome::Outranked => (
+            FindingId::AttackHeaderPassed,
+            Info,
+            format!(
+                "{sent} of the client's reached Portcullis before the address that the proxy in \
+                 front adds, which is the one that counts"
+            ),
+        ),
+        Outcome::Denied(reason) => (
+            FindingId::AttackHeaderPassed,
+            Warning,
+            format!(
+                "{sent} of the client's reached Portcullis, which refuses such requests: {reason}"
+            ),
+        ),
+        Outcome::Removed => (
+            FindingId::AttackHeaderRemoved,
+            Warning,
+            format!(
+                "with {sent} a client takes away the proxy's own `{}`",
+                attack.header
+            ),
+        ),
+        Outcome::Unjudged(why) => (FindingId::AttackUnjudged, Warning, why.clone()),
+    };
+    let key = match kind {
+        Kind::Connection => format!("connection: {}", attack.header),
+        _ => attack.header.to_ascii_lowercase(),
+    };
+    Finding {
+        id,
+        severity,
+        evidence,
+        remedy: remedy(attack),
+        place: Place {
+            key: Some(key),
+            ..Place::file(Path::new(url))
+        },
+    }
+}
+
+fn remedy(attack: &Attack) -> String {
+    let name = title_case(&attack.header);
+    let set = |value: &str| {
+        format!(
+            "Let the proxy in front set it anew for every request; in nginx: \
+             `proxy_set_header {name} {value};`"
+        )
+    };
+    match attack.kind {
+        Kind::User => set("$identity"),
+        Kind::Named => format!(
+            "{}, or `\"\"` where it has no value of its own; else take it out of passHeaders.",
+            set("$its_value")
+        ),
+        Kind::Client => set("$remote_addr"),
+        Kind::Proto => set("$scheme"),
+        Kind::Host => set("$http_host"),
+        Kind::Id => set("$request_id"),
+        Kind::Scopes | Kind::Foreign => format!(
+            "Let the proxy in front take it out; in nginx: `proxy_set_header {name} \"\";`"
+        ),
+        Kind::Alias => "Let the proxy in front drop such names; in nginx: \
+                        `underscores_in_headers off;` and `ignore_invalid_headers on;`, the defaults."
+            .to_owned(),
+        Kind::Connection => "Let the proxy in front ignore the client's `Connection`, and update it: \
+                             it takes out its own headers by the client's word."
+            .to_owned(),
+    }
+}
+
+/// As configurations write a header's name.
+fn title_case(name: &str) -> String {
+    let parts = name.split('-').map(|part| {
+        let mut chars = part.chars();
+        let first = chars.next().map(|first| first.to_ascii_uppercase());
+        first.into_iter().chain(chars).collect::<String>()
+    });
+    parts.collect::<Vec<_>>().join("-")
+}

@@ -1,0 +1,91 @@
+//! What came back for one request.
+
+use crate::denials::Entry;
+use crate::probe::ProbeAnswer;
+use serde::Deserialize;
+
+/// An answer, before anybody has asked Portcullis about it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// Portcullis', to the probe.
+    Probe(Box<ProbeAnswer>),
+    /// An error with a request id in the shape of Portcullis' own.
+    Error {
+        /// The id to ask about.
+        request_id: String,
+        /// The status.
+        status: u16,
+    },
+    /// Somebody else's.
+    Other {
+        /// The status.
+        status: u16,
+        /// Where it sends the client.
+        location: Option<String>,
+    },
+}
+
+/// What became of one request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Seen {
+    /// It was permitted.
+    Probe(Box<ProbeAnswer>),
+    /// Portcullis refused it, and says why.
+    Denied(Box<Entry>),
+    /// Whoever stands in front refused it.
+    Refused(u16),
+    /// Nobody knows: in words.
+    Unknown(String),
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    error: ErrorId,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorId {
+    request_id: String,
+}
+
+impl Reply {
+    /// Reads an answer.
+    pub(super) fn read(status: u16, location: Option<String>, body: &[u8]) -> Self {
+        if let (200, Ok(answer)) = (status, serde_json::from_slice(body)) {
+            return Self::Probe(answer);
+        }
+        match serde_json::from_slice::<ErrorBody>(body) {
+            Ok(ErrorBody { error }) if status >= 400 => Self::Error {
+                request_id: error.request_id,
+                status,
+            },
+            _ => Self::Other { status, location },
+        }
+    }
+
+    /// What it says by itself, if no refusal of Portcullis' is known.
+    #[must_use]
+    pub fn by_itself(self) -> Seen {
+        match self {
+            Self::Probe(answer) => Seen::Probe(answer),
+            Self::Error { status, .. } | Self::Other { status, .. }
+                if (400..500).contains(&status) =>
+            {
+                Seen::Refused(status)
+            }
+            Self::Error { status, .. } => Seen::Unknown(format!("the answer was {status}")),
+            Self::Other {
+                status,
+                location: Some(location),
+            } => {
+                // Its query may hold the state of a login.
+                let place = location.split(['?', '#']).next().unwrap_or_default();
+                Seen::Unknown(format!("the answer was {status} to `{place}`"))
+            }
+            Self::Other { status, .. } => Seen::Unknown(format!(
+                "the answer was {status}, and not from Portcullis' probe"
+            )),
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Judging without a chain: what was seen goes in, findings come out.
+
+use super::*;
+use crate::denials::{Entry, SeenRequest};
+use crate::doctor::{FindingId, Severity};
+use crate::probe::{Mark, Nonce, ProbeAnswer, ProbedField, Role};
+use crate::redaction::{SeenField, State};
+
+fn mark() -> Mark {
+    Nonce::read(&"0".repeat(32)).unwrap().mark()
+}
+
+fn field(name: &str, value: &str, role: Role) -> ProbedField {
+    let is_open = matches!(role, Role::User | Role::Forwarded | Role::Scopes);
+    ProbedField {
+        field: SeenField {
+            name: name.to_owned(),
+            state: State::Present,
+            bytes: value.len(),
+            value: is_open.then(|| value.to_owned()),
+        },
+        is_marked: mark().is_in(value.as_bytes()),
+        role,
+    }
+}
+
+/// The answer to a request without an attack.
+pub(super) fn baseline() -> ProbeAnswer {
+    let fields = |address: &str| {
+        vec![
+            field("x-forwarded-user", "nick@example.com", Role::User),
+            field("x-forwarded-for", address, Role::Forwarded),
+            field("x-forwarded-proto", "https", Role::Forwarded),
+            field("x-forwarded-host", "claw.example.com", Role::Forwarded),
+            field("x-proof", "p", Role::Named),
+        ]
+    };
+    ProbeAnswer {
+        request_id: "r".to_owned(),
+        source: "10.0.0.1".to_owned(),
+        announced_by: None,
+        scheme: "https".to_owned(),
+        protocol: "HTTP/1.1".to_owned(),
+        user: Some("nick@example.com".to_owned()),
+        client: "198.51.100.9".to_owned(),
+        received: fields("198.51.100.9"),
+        upstream: fields("198.51.100.9"),
+        user_header: "x-forwarded-user".to_owned(),
+        required_headers: vec!["x-forwarded-proto".to_owned(), "x-proof".to_owned()],
+        named_headers: vec![
+            "x-forwarded-proto".to_owned(),
+            "x-proof".to_owned(),
+            "x-auth-request-groups".to_owned(),
+        ],
+    }
+}
+
+fn attack(kind: Kind, header: &str) -> Attack {
+    let all = attacks(&baseline(), &mark(), |_| false);
+    let is_it = |attack: &Attack| attack.kind == kind && attack.header == header;
+    all.into_iter()
+        .find(is_it)
+        .unwrap_or_else(|| panic!("{header}"))
+}
+
+/// A denial of Portcullis' that saw these fields.
+fn denied(reason: &'static str, fields: Vec<ProbedField>) -> Seen {
+    Seen::Denied(Box::new(Entry {
+        request_id: "r".to_owned(),
+        at: 0,
+        source: "10.0.0.1".to_owned(),
+        is_source_trusted: true,
+        is_own_address: Some(false),
+        announced_by: None,
+        certificate: None,
+        scheme: "https".into(),
+        generation: 1,
+        status: 403,
+        code: reason.into(),
+        reason: reason.into(),
+        message: "".into(),
+        rule: None,
+        got: String::new(),
+        expected: "".into(),
+        remedy: "".into(),
+        request: Some(SeenRequest {
+            method: "GET".to_owned(),
+            path: "/".to_owned(),
+            has_query: false,
+            protocol: "HTTP/1.1".into(),
+            host: "h".to_owned(),
+            is_websocket: false,
+            fields: fields.into_iter().map(|field| field.field).collect(),
+            absent: Vec::new(),
+            is_cut: false,
+        }),
+    }))
+}
+
+/// What is found of one attack: id, severity and key.
+fn found(attack: &Attack, seen: Seen) -> Vec<(FindingId, Severity, Option<String>)> {
+    let fired = Fired {
+        attack: attack.clone(),
+        mark: mark(),
+        seen,
+    };
+    let findings = findings("https://h", &baseline(), &[fired]);
+    let told = findings.into_iter();
+    told.map(|finding| (finding.id, finding.severity, finding.place.key))
+        .collect()
+}
+
+fn permitted(change: impl FnOnce(&mut ProbeAnswer)) -> Seen {
+    let mut answer = baseline();
+    change(&mut answer);
+    Seen::Probe(Box::new(answer))
+}
+
+#[test]
+fn what_the_proxy_in_front_overwrites_is_no_finding() {
+    for attack in attacks(&baseline(), &mark(), |_| false) {
+        assert_eq!(found(&attack, permitted(|_| ())), [], "{attack:?}");
+        assert_eq!(found(&attack, Seen::Refused(400)), [], "{attack:?}");
+    }
+}
+
+#[test]
+fn what_is_dropped_here_is_a_warning_and_what_is_believed_is_critical() {
+    use FindingId::{AttackHeaderBelieved as Believed, AttackHeaderPassed as Passed};
+    use Severity::{Critical, Info, Warning};
+    let came = |attack: &Attack, role| field(&attack.header, &attack.value, role);
+    let one = |id, severity, attack: &Attack| vec![(id, severity, Some(attack.header.clone()))];
+
+    let foreign = attack(Kind::Foreign, "remote-user");
+    let seen = permitted(|answer| answer.received.push(came(&foreign, Role::Drop)));
+    assert_eq!(found(&foreign, seen), one(Passed, Warning, &foreign));
+
+    let named = attack(Kind::Named, "x-auth-request-groups");
+    let seen = permitted(|answer| {
+        answer.received.push(came(&named, Role::Named));
+        answer.upstream.push(came(&named, Role::Named));
+    });
+    assert_eq!(found(&named, seen), one(Believed, Critical, &named));
+
+    let client = attack(Kind::Client, "x-forwarded-for");
+    let list = |last: &str| format!("{}, {last}", client.value);
+    let seen = permitted(|answer| {
+        answer.received[1] = field("x-forwarded-for", &list("198.51.100.9"), Role::Forwarded);
+    });
+    assert_eq!(found(&client, seen), one(Passed, Info, &client));
+    let taken = |last: &str| {
+        permitted(|answer| {
+            answer.received[1] = field("x-forwarded-for", last, Role::Forwarded);
+            answer.client.clone_from(&client.value);
+        })
+    };
+    assert_eq!(
+        found(&client, taken(&client.value)),
+        one(Believed, Critical, &client)
+    );
+    // The doctor's own place, which no other client has.
+    assert_eq!(
+        found(&client, taken(&list("127.0.0.1"))),
+        one(Passed, Info, &client)
+    );
+
+    let proto = attack(Kind::Proto, "x-forwarded-proto");
+    let seen = permitted(|answer| {
+        answer.received[2] = came(&proto, Role::Forwarded);
+        answer.upstream[2] = came(&proto, Role::Forwarded);
+    });
+    assert_eq!(found(&proto, seen), one(Believed, Critical, &proto));
+
+    let scopes = attack(Kind::Scopes, "x-openclaw-scopes");
+    let seen = permitted(|answer| {
+        answer.received.push(came(&scopes, Role::Scopes));
+        answer.upstream.push(came(&scopes, Role::Scopes));
+    });
+    assert_eq!(found(&scopes, seen), one(Believed, Critical, &scopes));
+}
+
+#[test]
+fn a_denial_tells_whether_it_was_the_attackers_word_that_was_refused() {
+    use FindingId::{
+        AttackHeaderBelieved as Believed, AttackHeaderPassed as Passed,
+        AttackHeaderRemoved as Removed, AttackUnjudged as Unjudged,
+    };
+    use Severity::{Critical, Warning};
+    let user = attack(Kind::User, "x-forwarded-user");
+    let theirs = || field("x-forwarded-user", &user.value, Role::User);
+    let ours = || field("x-forwarded-user", "nick@example.com", Role::User);
+    let key = Some("x-forwarded-user".to_owned());
+    let not_allowed = "trusted_proxy_user_not_allowed";
+    for (reason, fields, outcome) in [
+        (
+            not_allowed,
+            vec![theirs()],
+            (Believed, Critical, key.clone()),
+        ),
+        (
+            "trusted_proxy_ambiguous_header",
+            vec![ours(), theirs()],
+            (Passed, Warning, key.clone()),
+        ),
+        // Somebody else's trouble.
+        (not_allowed, vec![ours()], (Unjudged, Warning, None)),
+    ] {
+        assert_eq!(found(&user, denied(reason, fields)), [outcome]);
+    }
+    let alias = attack(Kind::Alias, "x_forwarded_user");
+    let seen = denied(
+        "trusted_proxy_ambiguous_header",
+        vec![ours(), field("X_Forwarded_User", &alias.value, Role::Drop)],
+    );
+    assert_eq!(
+        found(&alias, seen),
+        [(Passed, Warning, Some("x_forwarded_user".to_owned()))]
+    );
+
+    let connection = attack(Kind::Connection, "x-forwarded-user");
+    let key = Some("connection: x-forwarded-user".to_owned());
+    let seen = denied("trusted_proxy_user_missing", Vec::new());
+    assert_eq!(found(&connection, seen), [(Removed, Warning, key.clone())]);
+    let nominated = || field("connection", &connection.value, Role::Connection);
+    let seen = permitted(|answer| answer.received.push(nominated()));
+    assert_eq!(found(&connection, seen), [(Passed, Warning, key)]);
+    let connection = attack(Kind::Connection, "x-forwarded-for");
+    let seen = permitted(|answer| drop(answer.received.remove(1)));
+    assert_eq!(found(&connection, seen)[0].0, Removed);
+}
+
+#[test]
+fn what_nobody_can_judge_is_said_once_and_the_worst_of_a_header_alone() {
+    let unknown = || Seen::Unknown("the answer was 502".to_owned());
+    let user = attack(Kind::User, "x-forwarded-user");
+    let theirs = || field("x-forwarded-user", &user.value, Role::User);
+    let fired: Vec<Fired> = [
+        unknown(),
+        denied("trusted_proxy_ambiguous_header", vec![theirs(), theirs()]),
+        denied("trusted_proxy_user_not_allowed", vec![theirs()]),
+        unknown(),
+    ]
+    .map(|seen| Fired {
+        attack: user.clone(),
+        mark: mark(),
+        seen,
+    })
+    .into();
+    let findings = findings("https://h", &baseline(), &fired);
+    let ids: Vec<_> = findings.iter().map(|finding| finding.id).collect();
+    assert_eq!(
+        ids,
+        [FindingId::AttackHeaderBelieved, FindingId::AttackUnjudged]
+    );
+    assert!(
+        findings[1].evidence.starts_with("2 of 4 attacks"),
+        "{}",
+        findings[1].evidence
+    );
+    assert!(
+        findings[0]
+            .remedy
+            .contains("proxy_set_header X-Forwarded-User")
+    );
+    assert_eq!(findings[0].place.to_string(), "https://h: x-forwarded-user");
+}
+
+#[test]
+fn an_operators_header_is_read_and_never_repeated() {
+    for (text, error) in [
+        ("s3cret", HeaderError::Malformed),
+        ("a b: s3cret", HeaderError::Malformed),
+        ("a: s3\r\ncret", HeaderError::Control),
+        ("Host: s3cret", HeaderError::Own),
+        ("Connection: s3cret", HeaderError::Own),
+    ] {
+        let given = OwnHeader::parse(text).map(|_| ()).unwrap_err();
+        assert_eq!(given, error);
+        assert!(!given.to_string().contains("s3"));
+    }
+    assert!(OwnHeader::parse("Cookie:  a=b ").unwrap().is("cookie"));
+}
+
+#[test]
+fn an_answer_is_read_for_what_it_is() {
+    let probe = serde_json::to_vec(&baseline()).unwrap();
+    assert!(matches!(Reply::read(200, None, &probe), Reply::Probe(_)));
+    assert!(matches!(
+        Reply::read(404, None, &probe),
+        Reply::Other { .. }
+    ));
+    let error = br#"{"error":{"code":"x","requestId":"r-1"}}"#;
+    let Reply::Error { request_id, .. } = Reply::read(403, None, error) else {
+        panic!("an error of ours");
+    };
+    assert_eq!(request_id, "r-1");
+    for (status, location, said) in [
+        (401, None, "refused"),
+        (
+            302,
+            Some("https://id.example/login?state=s3cret"),
+            "`https://id.example/login`",
+        ),
+        (200, None, "not from Portcullis"),
+        (502, None, "502"),
+    ] {
+        let reply = Reply::read(status, location.map(str::to_owned), b"<html>");
+        match reply.by_itself() {
+            Seen::Refused(_) => assert_eq!(said, "refused"),
+            Seen::Unknown(what) => {
+                assert!(what.contains(said) && !what.contains("s3cret"), "{what}")
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
