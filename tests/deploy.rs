@@ -20,6 +20,8 @@ mod recorder;
 #[path = "deploy/sandbox.rs"]
 mod sandbox;
 
+#[path = "deploy/attack.rs"]
+mod attack;
 #[path = "deploy/chains.rs"]
 mod chains;
 #[path = "deploy/configs.rs"]

@@ -58,21 +58,58 @@ pub(super) struct Question<'a> {
     pub(super) patience: Duration,
 }
 
+/// Whom to ask, and what to show.
+pub(super) struct Admin {
+    address: SocketAddr,
+    token: Option<Token>,
+}
+
+impl Admin {
+    /// The one of `config`, at another address where one is given.
+    pub(super) fn of(config: &Config, elsewhere: Option<SocketAddr>) -> Result<Self, AskError> {
+        let address = address(elsewhere.unwrap_or(config.admin.address));
+        if address.port() == 0 {
+            return Err(AskError::NoPort);
+        }
+        let token = token(config, &env::Process)?;
+        Ok(Self { address, token })
+    }
+
+    /// The one at `address`, for whoever has no configuration of it.
+    pub(super) fn at(at: SocketAddr, token: Option<Token>) -> Result<Self, AskError> {
+        match at.port() {
+            0 => Err(AskError::NoPort),
+            _ => Ok(Self {
+                address: address(at),
+                token,
+            }),
+        }
+    }
+
+    /// Asks, and gives back the status and the JSON of the answer.
+    pub(super) async fn ask(
+        &self,
+        question: &Question<'_>,
+    ) -> Result<(StatusCode, Value), AskError> {
+        send(question, self.address, self.token.as_ref()).await
+    }
+}
+
 /// Asks, and gives back the status and the JSON of the answer.
 pub(super) fn ask(
     config: &Config,
     question: &Question<'_>,
 ) -> Result<(StatusCode, Value), AskError> {
-    let address = address(question.address.unwrap_or(config.admin.address));
-    if address.port() == 0 {
-        return Err(AskError::NoPort);
-    }
-    let token = token(config, &env::Process)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let admin = Admin::of(config, question.address)?;
+    runtime()?.block_on(admin.ask(question))
+}
+
+/// For what is asked one thing after the other.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, AskError> {
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(AskError::Runtime)?;
-    runtime.block_on(send(question, address, token.as_ref()))
+        .map_err(AskError::Runtime)
 }
 
 /// A listener on every address is reached on loopback.

@@ -1,5 +1,6 @@
 //! `portcullis doctor`: the security checklist, as findings.
 
+mod attack;
 mod report;
 
 use super::config_file::{Loaded, load_or_complain};
@@ -13,7 +14,7 @@ use crate::doctor::{
     check_openclaw, check_token_sinks,
 };
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -34,6 +35,8 @@ pub(super) struct Arguments {
     /// A host name that browsers use; may be repeated
     #[arg(long = "host", value_name = "NAME", requires = "openclaw", value_parser = parse_host)]
     hosts: Vec<String>,
+    #[command(flatten)]
+    attack: attack::Arguments,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -55,6 +58,13 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
 }
 
 fn examine(arguments: &Arguments) -> ExitCode {
+    let attack = &arguments.attack;
+    if attack.is_alone() {
+        return match attack.run_alone(&arguments.config) {
+            Ok(findings) => tell(findings, None, arguments),
+            Err(code) => code,
+        };
+    }
     let loaded = match load_or_complain(&arguments.config) {
         Ok(loaded) => loaded,
         Err(code) => return code,
@@ -74,15 +84,20 @@ fn examine(arguments: &Arguments) -> ExitCode {
     // What each part finds, in no order.
     let mut findings = surroundings(&loaded, openclaw.as_ref(), arguments);
     findings.extend(model_credentials(&loaded));
-    tell(findings, &loaded, arguments)
+    match attack.run_beside(&loaded) {
+        Ok(found) => findings.extend(found),
+        Err(code) => return code,
+    }
+    tell(findings, Some(&loaded.path), arguments)
 }
 
-/// Prints the findings, the worst first.
-fn tell(mut findings: Vec<Finding>, loaded: &Loaded, arguments: &Arguments) -> ExitCode {
+/// Prints the findings, the worst first. Without a configuration they are of the attacked
+/// address alone.
+fn tell(mut findings: Vec<Finding>, config: Option<&Path>, arguments: &Arguments) -> ExitCode {
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let worst = findings.first().map(|finding| finding.severity);
     let written = if arguments.json {
-        output::line(report::json(&findings, &loaded.path))
+        output::line(report::json(&findings, config))
     } else {
         output::raw(report::text(&findings, Style::for_stdout()).as_bytes())
     };

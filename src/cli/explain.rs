@@ -12,10 +12,11 @@ use super::output::{self, Style};
 use super::{ConfigPath, EXIT_FAILURE, EXIT_USAGE};
 use crate::config::Config;
 use crate::forwarded::{Credential, HeaderBytes};
-use crate::policy::{LocalInterface, Upgrade};
+use crate::policy::{AltName, LocalInterface, Peer, Upgrade};
 use crate::secrets::SecretValue;
 use crate::snapshot::Rules;
 use asked::{Asked, Origin, split_header};
+use assumed::Assumed;
 use clap::Args;
 use explanation::{Explanation, REDACTED};
 use std::net::SocketAddr;
@@ -47,6 +48,9 @@ pub(super) struct Arguments {
     /// The request is a WebSocket upgrade
     #[arg(long)]
     websocket: bool,
+    /// A name of the certificate that the source shows, for clientCertNames; may be repeated
+    #[arg(long = "cert-name", value_name = "NAME", value_parser = parse_cert_name)]
+    cert_names: Vec<AltName>,
     /// The source is an address of the machine or pod that Portcullis runs on
     #[arg(long)]
     own_address: bool,
@@ -55,7 +59,7 @@ pub(super) struct Arguments {
     #[arg(
         long,
         value_name = "REQUEST ID",
-        conflicts_with_all = ["source", "headers", "websocket", "own_address", "curl"]
+        conflicts_with_all = ["source", "headers", "websocket", "cert_names", "own_address", "curl"]
     )]
     denial: Option<String>,
     /// The running process' admin listener [default: the configuration's admin.address]
@@ -67,6 +71,10 @@ pub(super) struct Arguments {
     /// The request as a curl command line
     #[arg(last = true, value_name = "curl URL FLAGS")]
     curl: Vec<String>,
+}
+
+fn parse_cert_name(text: &str) -> Result<AltName, String> {
+    AltName::parse(text).map_err(|error| error.to_string())
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
@@ -113,7 +121,10 @@ fn decide(place: &Place, origin: Origin, arguments: &Arguments) -> ExitCode {
         false => LocalInterface::No,
     };
     let source = origin.source(local);
-    let explanation = Explanation::of(place, source.into(), &asked);
+    let assumed = Assumed::claims(&place.config);
+    let names = (!arguments.cert_names.is_empty()).then_some(&*arguments.cert_names);
+    let peer = Peer::new(source, names);
+    let explanation = Explanation::of(place, peer, &asked, &assumed);
     let code = match explanation.is_permitted {
         true => ExitCode::SUCCESS,
         false => EXIT_FAILURE.into(),

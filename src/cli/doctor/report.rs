@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// As `secrets audit` has it, and the severity of the worst.
-pub(super) fn json(findings: &[Finding], config: &Path) -> Value {
+pub(super) fn json(findings: &[Finding], config: Option<&Path>) -> Value {
     json!({
         "ok": findings.iter().all(|finding| finding.severity == Severity::Info),
         "worst": findings.iter().map(|finding| finding.severity).max(),
-        "file": config.display().to_string(),
+        "file": config.map(|config| config.display().to_string()),
         "findings": findings,
     })
 }
@@ -113,7 +113,7 @@ mod tests {
             (&[Warning, Critical], false, "critical".into()),
         ] {
             let findings: Vec<_> = severities.iter().copied().map(finding).collect();
-            let json = json(&findings, Path::new("/p.toml"));
+            let json = json(&findings, Some(Path::new("/p.toml")));
             assert_eq!((&json["ok"], &json["worst"]), (&ok.into(), &worst));
             assert_eq!(json["file"], "/p.toml");
         }

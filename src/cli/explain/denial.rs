@@ -3,6 +3,7 @@
 
 use super::Place;
 use super::asked::{Asked, Origin};
+use super::assumed::Assumed;
 use super::explanation::{Explanation, NO_KEY, lines, spelt};
 use crate::cli::admin_client::{Question, ask};
 use crate::cli::output::{self, Style, one_line};
@@ -117,7 +118,8 @@ fn replay(place: &Place, entry: &Entry) -> Replay {
         names.filter_map(Result::ok).collect::<Vec<_>>()
     });
     let peer = Peer::new(source, names.as_deref());
-    Replay::Decided(Explanation::of(place, peer, &asked))
+    let assumed = Assumed::named(&place.rules.policy, &asked.fields);
+    Replay::Decided(Explanation::of(place, peer, &asked, &assumed))
 }
 
 fn source(entry: &Entry) -> Option<Source> {

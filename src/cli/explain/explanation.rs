@@ -42,13 +42,11 @@ pub(super) struct Explanation {
 }
 
 impl Explanation {
-    /// What `place` decides on a request.
-    pub(super) fn of(place: &Place, peer: Peer<'_>, asked: &Asked) -> Self {
-        let policy = &place.rules.policy;
+    /// What `place` decides on a request; of an assertion no more than `assumed` is known.
+    pub(super) fn of(place: &Place, peer: Peer<'_>, asked: &Asked, assumed: &Assumed<'_>) -> Self {
         let fields = asked.fields();
         let request = asked.request(&fields);
-        let assumed = Assumed::new(policy, &asked.fields);
-        let mut explanation = match policy.decide(peer, &request, &assumed) {
+        let mut explanation = match place.rules.policy.decide(peer, &request, assumed) {
             Ok(permit) => permitted(place, peer.source, &permit, &asked.host),
             Err(denial) => denied(place, peer.source, &denial),
         };

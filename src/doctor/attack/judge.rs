@@ -110,7 +110,10 @@ fn comes_from_loopback(answer: &ProbeAnswer) -> bool {
 
 fn denied(attack: &Attack, entry: &Entry, mark: &Mark) -> Outcome {
     let reason = entry.reason.to_string();
-    let Some(request) = entry.request.as_ref().filter(|request| !request.is_cut) else {
+    // A limit refuses whatever a request says.
+    let is_policys = entry.code.starts_with("trusted_proxy_");
+    let whole = entry.request.as_ref().filter(|request| !request.is_cut);
+    let Some(request) = whole.filter(|_| is_policys) else {
         return Outcome::Unjudged(format!("Portcullis refused it: {reason}"));
     };
     let named = || {

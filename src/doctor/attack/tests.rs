@@ -202,6 +202,8 @@ fn a_denial_tells_whether_it_was_the_attackers_word_that_was_refused() {
             vec![ours(), theirs()],
             (Passed, Warning, key.clone()),
         ),
+        // No matter of the header.
+        ("rate_limited", vec![theirs()], (Unjudged, Warning, None)),
         // Somebody else's trouble.
         (not_allowed, vec![ours()], (Unjudged, Warning, None)),
     ] {

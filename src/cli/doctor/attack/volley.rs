@@ -1,0 +1,146 @@
+//! The requests of an attack, one after the other.
+//!
+//! A probe is armed for a minute. So they go in batches, each between two requests without
+//! an attack that must both be answered by the probe: only then was it armed for all of
+//! them, and an answer from somebody else is a refusal on the way.
+
+use super::super::super::admin_client::{Admin, AskError, Question};
+use super::super::super::chain;
+use crate::denials::Entry;
+use crate::doctor::Finding;
+use crate::doctor::attack::{Attack, Fired, Front, Reply, Seen, attacks, findings, unanswered};
+use crate::probe::{Nonce, ProbeAnswer};
+use crate::request_id::RequestId;
+use hyper::{Method, StatusCode};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+/// How long one batch may begin requests: the last of them ends before the probe does.
+const BATCH: Duration = Duration::from_secs(25);
+/// For the answer of the admin listener.
+const ASKED: Duration = Duration::from_secs(10);
+
+/// Why there was no attack.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum VolleyError {
+    #[error("{}", chain(.0))]
+    Ask(#[from] AskError),
+    #[error(
+        "the admin listener armed no probe: {0} (is this the address of the Portcullis behind that URL?)"
+    )]
+    NotArmed(String),
+}
+
+/// One armed probe.
+struct Batch<'f> {
+    front: &'f Front,
+    admin: &'f Admin,
+    nonce: Nonce,
+    began: Instant,
+    fired: usize,
+}
+
+/// Fires everything at `front`, and says what it came to.
+pub(super) async fn fire(
+    front: &Front,
+    admin: &Admin,
+    url: &str,
+) -> Result<Vec<Finding>, VolleyError> {
+    let mut fired: Vec<Fired> = Vec::new();
+    let mut first: Option<ProbeAnswer> = None;
+    loop {
+        let mut batch = Batch::arm(front, admin).await?;
+        let baseline = match batch.shoot(&[]).await? {
+            Seen::Probe(answer) => first.get_or_insert(*answer).clone(),
+            other => return Ok(vec![unanswered(url, &other)]),
+        };
+        // The same list each time, but for the mark.
+        let mark = batch.nonce.mark();
+        let list = attacks(&baseline, &mark, |name| front.sends(name));
+        let begun = fired.len();
+        let left = list.get(begun..).unwrap_or_default();
+        for attack in left {
+            if batch.began.elapsed() > BATCH {
+                break;
+            }
+            let seen = batch.shoot(&attack.fields()).await?;
+            let (attack, mark): (Attack, _) = (attack.clone(), mark.clone());
+            fired.push(Fired { attack, mark, seen });
+        }
+        let after = batch.shoot(&[]).await?;
+        if !matches!(after, Seen::Probe(_)) {
+            return Ok(vec![unanswered(url, &after)]);
+        }
+        if fired.len() == begun {
+            // Not one in the time of a batch: the others will not be, either.
+            fired.extend(left.iter().map(|attack| Fired {
+                attack: attack.clone(),
+                mark: mark.clone(),
+                seen: Seen::Unknown("the address answers too slowly".to_owned()),
+            }));
+        }
+        if fired.len() >= list.len() {
+            return Ok(findings(url, &baseline, &fired));
+        }
+    }
+}
+
+impl<'f> Batch<'f> {
+    async fn arm(front: &'f Front, admin: &'f Admin) -> Result<Self, VolleyError> {
+        let (status, answer) = admin.ask(&question(Method::POST, "/probe")).await?;
+        let nonce = answer["nonce"].as_str().and_then(Nonce::read);
+        let nonce = nonce.filter(|_| status == StatusCode::OK).ok_or_else(|| {
+            let message = answer["error"]["message"].as_str();
+            VolleyError::NotArmed(match message {
+                Some(message) => format!("{message} ({status})"),
+                None => format!("the answer was {status}"),
+            })
+        })?;
+        Ok(Self {
+            front,
+            admin,
+            nonce,
+            began: Instant::now(),
+            fired: 0,
+        })
+    }
+
+    /// Sends one request, and finds out what became of it.
+    async fn shoot(&mut self, fields: &[(&str, &str)]) -> Result<Seen, VolleyError> {
+        self.fired += 1;
+        let request_id = format!("doctor-{}-{}", self.nonce.mark().as_str(), self.fired);
+        let reply = match self.front.fire(&self.nonce, &request_id, fields).await {
+            Ok(reply) => reply,
+            Err(error) => return Ok(Seen::Unknown(error.to_string())),
+        };
+        if let Reply::Error { request_id, .. } = &reply
+            && let Some(entry) = self.denial(request_id).await?
+        {
+            return Ok(Seen::Denied(Box::new(entry)));
+        }
+        Ok(reply.by_itself())
+    }
+
+    /// What Portcullis says of a refusal; none: it was not Portcullis'.
+    async fn denial(&self, request_id: &str) -> Result<Option<Entry>, VolleyError> {
+        // It comes from whoever answered.
+        let Some(request_id) = RequestId::accept(request_id.as_bytes()) else {
+            return Ok(None);
+        };
+        let path = format!("/status/denials/{}", request_id.as_str());
+        let (status, answer): (_, Value) = self.admin.ask(&question(Method::GET, &path)).await?;
+        Ok(match status {
+            StatusCode::OK => serde_json::from_value(answer).ok(),
+            _ => None,
+        })
+    }
+}
+
+fn question(method: Method, path: &str) -> Question<'_> {
+    Question {
+        method,
+        path,
+        address: None,
+        patience: ASKED,
+    }
+}

@@ -1,0 +1,306 @@
+//! `portcullis doctor --attack` through a real nginx: what it reports is what that nginx lets
+//! through, as an upstream without Portcullis sees it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+
+use portcullis::doctor::attack::{Attack, Kind, attacks};
+use portcullis::probe::{Nonce, ProbeAnswer};
+use serde_json::{Value, json};
+
+use crate::recorder::Recorder;
+use crate::sandbox::{PORTCULLIS, Running, Sandbox, free_address};
+
+const SESSION: &str = "c4nary-session";
+
+/// nginx with a login in front of Portcullis, and the same headers set towards an upstream that
+/// writes down what it gets.
+struct Chain {
+    sandbox: Sandbox,
+    edge: SocketAddr,
+    admin: SocketAddr,
+    gateway: Recorder,
+    raw: Recorder,
+    _running: [Running; 2],
+}
+
+impl Chain {
+    /// `http` and `headers` are what nginx is told.
+    fn start(http: &str, headers: &str) -> Self {
+        let sandbox = Sandbox::new();
+        let (gateway, raw) = (Recorder::gateway(), Recorder::gateway());
+        let (door, admin, edge) = (free_address(), free_address(), free_address());
+        let config = format!(
+            "[listen]\naddress = \"{door}\"\n[upstream]\nurl = \"http://{}\"\n\
+             [gateway]\ntrustedProxies = [\"127.0.0.1\"]\n[gateway.auth]\nmode = \"trusted-proxy\"\n\
+             [gateway.auth.trustedProxy]\nuserHeader = \"x-forwarded-user\"\n\
+             requiredHeaders = [\"x-forwarded-proto\", \"x-proof\"]\n\
+             passHeaders = [\"x-auth-request-groups\"]\npassScopes = true\n\
+             allowUsers = [\"nick@example.com\"]\nallowLoopback = true\n\
+             [admin]\naddress = \"{admin}\"\ntoken = \"adm1n-t0ken\"\n",
+            gateway.address()
+        );
+        fs::write(sandbox.path("portcullis.toml"), config).unwrap();
+        let portcullis = Running::start(
+            &sandbox,
+            PORTCULLIS,
+            &["run", "--config", &sandbox.text("portcullis.toml")],
+        )
+        .accepting(&sandbox, "portcullis.log", door);
+
+        let dir = sandbox.text("");
+        let raw_address = raw.address();
+        let site = format!(
+            "daemon off; master_process off; pid {dir}nginx.pid; error_log stderr;\n\
+             events {{ worker_connections 64; }}\n\
+             http {{ access_log off; client_body_temp_path {dir}body; proxy_temp_path {dir}proxy;\n\
+             fastcgi_temp_path {dir}fastcgi; uwsgi_temp_path {dir}uwsgi; scgi_temp_path {dir}scgi;\n\
+             proxy_headers_hash_max_size 4096; proxy_headers_hash_bucket_size 256;\n{http}\n\
+             server {{ listen {edge};\n\
+             if ($cookie_session != {SESSION}) {{ return 302 https://id.example/login?state={SESSION}; }}\n\
+             proxy_http_version 1.1;\n{headers}\n\
+             location /raw {{ proxy_pass http://{raw_address}; }}\n\
+             location / {{ proxy_pass http://{door}; }} }} }}\n"
+        );
+        fs::write(sandbox.path("nginx.conf"), site).unwrap();
+        let nginx = Running::start(
+            &sandbox,
+            "nginx",
+            &["-e", "stderr", "-c", &sandbox.text("nginx.conf")],
+        )
+        .accepting(&sandbox, "nginx.log", edge);
+        Self {
+            sandbox,
+            edge,
+            admin,
+            gateway,
+            raw,
+            _running: [portcullis, nginx],
+        }
+    }
+
+    /// Attacks it from "another machine": its exit code, what it prints and what it complains of.
+    fn attack(&self, arguments: &[&str]) -> (Option<i32>, Value, String) {
+        let output = Command::new(PORTCULLIS)
+            .args([
+                "doctor",
+                "--json",
+                "--attack",
+                &format!("http://{}", self.edge),
+            ])
+            .args(["--admin", &self.admin.to_string()])
+            .args(arguments)
+            .env_remove("PORTCULLIS_CONFIG")
+            .env("PORTCULLIS_ADMIN_TOKEN", "adm1n-t0ken")
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (said, complained) = (text(&output.stdout), text(&output.stderr));
+        for secret in [SESSION, "adm1n-t0ken"] {
+            assert!(
+                !said.contains(secret) && !complained.contains(secret),
+                "{said}{complained}"
+            );
+        }
+        let json = serde_json::from_str(&said).unwrap_or(Value::Null);
+        (output.status.code(), json, complained)
+    }
+
+    /// The same with a session.
+    fn attack_signed_in(&self) -> (Option<i32>, Value) {
+        let cookie = format!("cookie: session={SESSION}");
+        let (code, findings, complained) = self.attack(&["-H", &cookie]);
+        assert!(complained.is_empty(), "{complained}");
+        assert!(
+            self.gateway.heads().is_empty(),
+            "the gateway gets nothing of it"
+        );
+        (code, findings)
+    }
+
+    /// The headers of the corpus whose values nginx lets through.
+    fn lets_through(&self, proto: &str) -> BTreeSet<String> {
+        let mut through = BTreeSet::new();
+        for attack in corpus(proto) {
+            let fields: String = attack
+                .fields()
+                .iter()
+                .map(|(name, value)| format!("{name}: {value}\r\n"))
+                .collect();
+            let mut stream = TcpStream::connect(self.edge).unwrap();
+            let head = format!(
+                "GET /raw HTTP/1.1\r\nHost: h\r\nCookie: session={SESSION}\r\nX-Count: {}\r\n{fields}{}\r\n",
+                self.raw.heads().len(),
+                match attack.kind {
+                    Kind::Connection => "",
+                    _ => "Connection: close\r\n",
+                }
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            let heads = self.raw.heads();
+            let last = heads.last().unwrap();
+            if last.values(&attack.header).contains(&attack.value.as_str()) {
+                through.insert(attack.header);
+            }
+        }
+        through
+    }
+}
+
+/// The corpus as it is for the configuration of these tests, where the client's protocol is
+/// told to be `proto`.
+fn corpus(proto: &str) -> Vec<Attack> {
+    let baseline: ProbeAnswer = serde_json::from_value(json!({
+        "requestId": "r", "source": "127.0.0.1", "announcedBy": null, "scheme": "http",
+        "protocol": "HTTP/1.1", "user": "nick@example.com", "client": "127.0.0.1",
+        "received": [], "upstream": [{
+            "name": "x-forwarded-proto", "state": "present", "bytes": proto.len(), "value": proto,
+            "isMarked": false, "role": "forwarded",
+        }], "userHeader": "x-forwarded-user",
+        "requiredHeaders": ["x-forwarded-proto", "x-proof"],
+        "namedHeaders": ["x-forwarded-proto", "x-proof", "x-auth-request-groups"],
+    }))
+    .unwrap();
+    let mark = Nonce::read("00112233445566778899aabbccddeeff")
+        .unwrap()
+        .mark();
+    attacks(&baseline, &mark, |name| name == "cookie")
+}
+
+/// The headers that findings of this severity are about.
+fn headers(findings: &Value, severity: &str) -> BTreeSet<String> {
+    let all = findings["findings"].as_array().unwrap().iter();
+    all.filter(|finding| finding["severity"] == severity)
+        .map(|finding| {
+            finding["place"]["key"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn a_careless_nginx_is_told_exactly_what_it_lets_through() {
+    let chain = Chain::start(
+        "underscores_in_headers on; ignore_invalid_headers off;\n\
+         map $http_x_forwarded_proto $proto { default $http_x_forwarded_proto; \"\" https; }\n\
+         map $http_x_forwarded_user $user { default $http_x_forwarded_user; \"\" nick@example.com; }",
+        "proxy_set_header X-Forwarded-User $user;\n\
+         proxy_set_header X-Forwarded-Proto $proto;\n\
+         proxy_set_header X-Proof of-the-proxy;\n\
+         proxy_set_header X-Real-IP $remote_addr;\n\
+         proxy_set_header Remote-User \"\";",
+    );
+    let (code, findings) = chain.attack_signed_in();
+    assert_eq!(code, Some(1), "{findings:#}");
+    let critical = headers(&findings, "critical");
+    let believed = [
+        "x-auth-request-groups",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-forwarded-user",
+        "x-openclaw-scopes",
+    ];
+    assert_eq!(critical, believed.map(str::to_owned).into(), "{findings:#}");
+    let mut reported = critical;
+    for severity in ["warning", "info"] {
+        reported.extend(headers(&findings, severity));
+    }
+    let through = chain.lets_through("https");
+    assert_eq!(reported, through);
+    for overwritten in ["x-proof", "x-real-ip", "remote-user"] {
+        assert!(!through.contains(overwritten), "{overwritten}");
+    }
+    for passed in [
+        "x_forwarded_user",
+        "x.forwarded.user",
+        "forwarded",
+        "x-original-url",
+    ] {
+        assert!(through.contains(passed), "{passed}");
+    }
+    let text = findings.to_string();
+    assert!(
+        text.contains("proxy_set_header X-Forwarded-Proto $scheme;"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_nginx_that_overwrites_everything_is_told_nothing() {
+    let own = |name: &str| match name {
+        "x-forwarded-user" => "nick@example.com",
+        "x-proof" => "of-the-proxy",
+        "x-forwarded-proto" => "$scheme",
+        "x-forwarded-for" | "x-real-ip" => "$remote_addr",
+        "x-forwarded-host" => "$http_host",
+        "x-request-id" => "$request_id",
+        _ => "\"\"",
+    };
+    let names: BTreeSet<String> = corpus("http")
+        .into_iter()
+        .filter(|attack| !matches!(attack.kind, Kind::Alias | Kind::Connection))
+        .map(|attack| attack.header)
+        .collect();
+    let lines: String = names
+        .iter()
+        .map(|name| format!("proxy_set_header {name} {};\n", own(name)))
+        .collect();
+    let chain = Chain::start("", &lines);
+    assert_eq!(chain.lets_through("http"), BTreeSet::new());
+    let (code, findings) = chain.attack_signed_in();
+    assert_eq!(
+        (code, &findings["findings"]),
+        (Some(0), &json!([])),
+        "{findings:#}"
+    );
+}
+
+#[test]
+fn nothing_is_known_where_no_probe_comes_through() {
+    let chain = Chain::start("", "proxy_set_header X-Forwarded-User nick@example.com;");
+    for (arguments, said) in [
+        (&[][..], "302 to `https://id.example/login`"),
+        // A session, and a chain that is not permitted.
+        (
+            &["-H", "cookie: session=c4nary-session"][..],
+            "trusted_proxy_missing_header_x-forwarded-proto",
+        ),
+    ] {
+        let (code, findings, _) = chain.attack(arguments);
+        let found = &findings["findings"][0];
+        assert_eq!((code, &found["id"]), (Some(1), &"ATTACK_UNANSWERED".into()));
+        let evidence = found["evidence"].as_str().unwrap();
+        assert!(
+            evidence.contains("not a single probe came through"),
+            "{evidence}"
+        );
+        assert!(evidence.contains(said), "{evidence}");
+    }
+    // Sessions may come from a file, whose lines are not repeated.
+    let file = chain.sandbox.path("headers");
+    fs::write(&file, format!("cookie: session={SESSION}\n{SESSION}\n")).unwrap();
+    let (code, _, complained) = chain.attack(&["-H", &format!("@{}", file.display())]);
+    assert_eq!(code, Some(2), "{complained}");
+    let (code, _, complained) = chain.attack(&["-H", SESSION]);
+    assert_eq!(code, Some(2), "{complained}");
+
+    let output = Command::new(PORTCULLIS)
+        .args(["doctor", "--attack", &format!("http://{}", chain.edge)])
+        .args(["--admin", &chain.admin.to_string()])
+        .env_remove("PORTCULLIS_CONFIG")
+        .env("PORTCULLIS_ADMIN_TOKEN", "another")
+        .output()
+        .unwrap();
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(complained.contains("armed no probe"), "{complained}");
+}
