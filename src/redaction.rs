@@ -54,7 +54,11 @@ impl SeenField {
 /// The start of `text`, at most `bytes` long, whole characters alone.
 #[must_use]
 pub fn cut(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// Whether a field's name is kept whole.

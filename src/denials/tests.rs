@@ -12,7 +12,7 @@ const SECRET: &str = "canary-s3cret";
 fn policy() -> Policy {
     let name = |text: &str| FieldName::parse(text).unwrap();
     Policy::new(PolicyConfig {
-        trusted_proxies: TrustedNets::parse(&["10.0.0.1"]).unwrap(),
+        trusted_proxies: TrustedNets::parse(["10.0.0.1"]).unwrap(),
         unix_peer_uids: Vec::new(),
         client_names: None,
         assertion: None,

@@ -155,7 +155,7 @@ mod tests {
     fn policy() -> Policy {
         let name = |text: &str| FieldName::parse(text).unwrap();
         Policy::new(PolicyConfig {
-            trusted_proxies: TrustedNets::parse(&["10.0.0.1"]).unwrap(),
+            trusted_proxies: TrustedNets::parse(["10.0.0.1"]).unwrap(),
             unix_peer_uids: Vec::new(),
             client_names: None,
             assertion: Some(AssertionRule {

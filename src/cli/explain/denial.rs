@@ -61,10 +61,9 @@ pub(super) fn run(
 }
 
 fn not_told(status: StatusCode, answer: &Value) -> ExitCode {
-    let message = match answer["error"]["message"].as_str() {
-        Some(message) => message,
-        None => "got another answer than an admin listener gives: is this its address?",
-    };
+    let message = answer["error"]["message"]
+        .as_str()
+        .unwrap_or("got another answer than an admin listener gives: is this its address?");
     output::complain(format_args!("portcullis: {message} ({status})"));
     EXIT_FAILURE.into()
 }

@@ -271,7 +271,8 @@ fn read(bytes: &[u8], is_all: bool) -> Result<Option<Reply>, FrontError> {
         {
             body.extend_from_slice(piece);
         }
-        if !decoder.is_done() && !(is_all && decoder.ends_with_connection()) {
+        let has_ended = decoder.is_done() || is_all && decoder.ends_with_connection();
+        if !has_ended {
             return Ok(None);
         }
         let location = fields
