@@ -147,7 +147,7 @@ mod tests {
     use super::super::denial::Missing;
     use super::super::{
         AllowUsers, AssertionFault, AssertionRule, Carriage, Code, LocalInterface, MAX_FIELDS,
-        PolicyConfig, Source, TrustedNets, UserProblem,
+        PROBE_HEADER, PolicyConfig, Source, TrustedNets, UserProblem,
     };
     use super::*;
     use std::collections::HashSet;
@@ -169,7 +169,7 @@ mod tests {
             allow_users: AllowUsers::Any,
             allow_loopback: false,
             allow_local_interface: false,
-            pass_headers: vec![name("x-groups")],
+            pass_headers: vec![name("x-groups"), name(PROBE_HEADER)],
             pass_scopes: false,
             scope_ceilings: None,
             public_routes: Vec::new(),
@@ -296,6 +296,13 @@ mod tests {
         }
         for code in Code::ALL {
             assert!(codes.contains(&code), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn passes_no_nonce_on_whatever_is_configured() {
+        for name in [PROBE_HEADER, "X-Portcullis-Probe", "x_portcullis_probe"] {
+            assert_eq!(policy().class_of(name), Class::Drop, "{name}");
         }
     }
 

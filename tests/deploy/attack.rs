@@ -12,7 +12,7 @@ use portcullis::probe::{Nonce, ProbeAnswer};
 use serde_json::{Value, json};
 
 use crate::recorder::Recorder;
-use crate::sandbox::{PORTCULLIS, Running, Sandbox, free_address};
+use crate::sandbox::{PORTCULLIS, PUBLIC_NAME, Running, Sandbox, free_address};
 
 const SESSION: &str = "c4nary-session";
 
@@ -261,6 +261,65 @@ fn an_nginx_that_overwrites_everything_is_told_nothing() {
         (code, &findings["findings"]),
         (Some(0), &json!([])),
         "{findings:#}"
+    );
+}
+
+#[test]
+fn the_committed_nginx_lets_nothing_be_believed_and_its_certificate_is_verified() {
+    let chain = crate::chain::Chain::nginx();
+    let ca = chain.sandbox.text(&format!("edge/{PUBLIC_NAME}.pem"));
+    let attack = |arguments: &[&str]| {
+        let output = Command::new(PORTCULLIS)
+            .args([
+                "doctor",
+                "--json",
+                "--attack",
+                &format!("https://{}", chain.edge),
+            ])
+            .args(["--admin", &chain.portcullis.admin.to_string()])
+            .args(["-H", "cookie: _oauth2_proxy=nicks-session"])
+            .args(arguments)
+            .env_remove("PORTCULLIS_CONFIG")
+            .output()
+            .unwrap();
+        let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), findings)
+    };
+    let (code, findings) = attack(&["--ca", &ca]);
+    assert_eq!(code, Some(0), "{findings:#}");
+    assert!(headers(&findings, "critical").is_empty(), "{findings:#}");
+    // What it doesn't name goes no further than Portcullis.
+    let dropped = headers(&findings, "warning");
+    assert!(dropped.contains("remote-user"), "{findings:#}");
+    for blanked in [
+        "x-auth-request-user",
+        "forwarded",
+        "x-openclaw-scopes",
+        "x_forwarded_user",
+    ] {
+        assert!(!dropped.contains(blanked), "{blanked}");
+    }
+    assert!(chain.gateway.heads().is_empty());
+
+    let (code, findings) = attack(&[]);
+    assert_eq!(code, Some(1));
+    let found = &findings["findings"][0];
+    assert_eq!(found["id"], "ATTACK_UNANSWERED");
+    assert!(
+        found["evidence"]
+            .as_str()
+            .unwrap()
+            .contains("TLS handshake"),
+        "{found}"
+    );
+
+    let (code, findings) = attack(&["--insecure"]);
+    assert_eq!(code, Some(0));
+    let ids = findings["findings"].as_array().unwrap().iter();
+    assert!(
+        ids.filter(|found| found["id"] == "ATTACK_UNVERIFIED_TLS")
+            .count()
+            == 1
     );
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Chain {
     pub(crate) oauth2_proxy: Recorder,
     pub(crate) portcullis: Portcullis,
     _proxy: Running,
-    _sandbox: Sandbox,
+    pub(crate) sandbox: Sandbox,
 }
 
 impl Chain {
@@ -140,7 +140,7 @@ impl Chain {
             oauth2_proxy,
             portcullis,
             _proxy: proxy,
-            _sandbox: sandbox,
+            sandbox,
         }
     }
 

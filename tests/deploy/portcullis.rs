@@ -61,7 +61,7 @@ impl Configuration {
 /// Portcullis, running.
 pub(crate) struct Portcullis {
     pub(crate) door: SocketAddr,
-    admin: SocketAddr,
+    pub(crate) admin: SocketAddr,
     _running: Running,
 }
 

@@ -36,7 +36,9 @@ impl Sandbox {
             String::from_utf8_lossy(&made.stderr)
         );
 
-        let edge = rcgen::generate_simple_self_signed([PUBLIC_NAME.to_owned()]).unwrap();
+        let edge =
+            rcgen::generate_simple_self_signed([PUBLIC_NAME, "127.0.0.1"].map(str::to_owned))
+                .unwrap();
         fs::create_dir(dir.path().join("edge")).unwrap();
         fs::write(
             dir.path().join("edge").join(format!("{PUBLIC_NAME}.pem")),
