@@ -7,6 +7,7 @@
 mod abuse;
 mod admin;
 mod assertion;
+mod attack;
 mod audit;
 mod authority;
 mod cli;

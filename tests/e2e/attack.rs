@@ -1,0 +1,145 @@
+//! `doctor --attack` where the chain is not what it seems: `tests/deploy` has those through
+//! a real nginx.
+
+use crate::client::Connection;
+use crate::recorder::{Recorder, read_head};
+use crate::sidecar::{IDENTITY, Setup, Sidecar};
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+
+/// A proxy in front of `door` that sets the identity and passes everything on. With its
+/// request number `disarms_at` it arms a probe of its own, which ends the doctor's.
+async fn chain(
+    door: SocketAddr,
+    admin: SocketAddr,
+    disarms_at: usize,
+) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let head = read_head(&mut client, &mut Vec::new()).await.unwrap();
+            if counted.fetch_add(1, Ordering::Relaxed) + 1 == disarms_at {
+                let mut connection = Connection::tcp(admin).await;
+                let request = format!("POST /probe HTTP/1.1\r\nHost: {admin}\r\n\r\n");
+                connection.write(request).await;
+                assert_eq!(connection.response(false).await.status, 200);
+            }
+            let (line, fields) = head.split_once("\r\n").unwrap();
+            let request = format!("{line}\r\n{IDENTITY}{}\r\n\r\n", fields.trim_end());
+            let mut upstream = TcpStream::connect(door).await.unwrap();
+            upstream.write_all(request.as_bytes()).await.unwrap();
+            let _ = tokio::io::copy(&mut upstream, &mut client).await;
+        }
+    });
+    (address, count)
+}
+
+async fn attack(sidecar: &Sidecar, url: String, arguments: &[&str]) -> (Output, Value) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command
+        .args(["doctor", "--json", "--attack", &url])
+        .args(["--admin", &sidecar.admin.to_string()])
+        .args(arguments)
+        .env_remove("PORTCULLIS_CONFIG")
+        .env_remove("PORTCULLIS_ADMIN_TOKEN");
+    let output = tokio::task::spawn_blocking(move || command.output());
+    let output = output.await.unwrap().unwrap();
+    let json = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+    (output, json)
+}
+
+#[tokio::test]
+async fn a_proxy_that_passes_everything_on_is_told_so() {
+    let upstream = Recorder::spawn().await;
+    let sidecar = Setup::new().spawn(&upstream.url());
+    let (address, count) = chain(sidecar.address, sidecar.admin, usize::MAX).await;
+    let (output, json) = attack(&sidecar, format!("http://{address}"), &[]).await;
+    let findings = json["findings"].as_array().unwrap();
+    let about = |key: &str| findings.iter().find(|found| found["place"]["key"] == key);
+    // It adds its own user beside the client's: refused here, every time.
+    let user = about("x-forwarded-user").unwrap();
+    assert_eq!(
+        (&user["id"], &user["severity"]),
+        (&"ATTACK_HEADER_PASSED".into(), &"warning".into())
+    );
+    assert!(
+        user["evidence"]
+            .as_str()
+            .unwrap()
+            .contains("trusted_proxy_ambiguous_header")
+    );
+    for key in [
+        "x_forwarded_user",
+        "remote-user",
+        "x-openclaw-scopes",
+        "connection: x-forwarded-user",
+    ] {
+        assert!(about(key).is_some(), "{key}: {json:#}");
+    }
+    let client = about("x-forwarded-for").unwrap();
+    assert_eq!(
+        client["severity"], "critical",
+        "nobody adds the client's own: {client}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let sent = count.load(Ordering::Relaxed);
+    assert!(sent > 60, "{sent}");
+    assert!(
+        upstream.requests().is_empty(),
+        "the gateway gets none of it"
+    );
+}
+
+#[tokio::test]
+async fn a_probe_that_ends_meanwhile_is_no_pass() {
+    // Which could be taken for refusals on the way.
+    let upstream =
+        Recorder::with_answer("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
+    let sidecar = Setup::new().spawn(&upstream.url());
+    let (address, _) = chain(sidecar.address, sidecar.admin, 10).await;
+    let (output, json) = attack(&sidecar, format!("http://{address}"), &[]).await;
+    assert_eq!(output.status.code(), Some(1), "{json:#}");
+    assert_eq!(json["findings"][0]["id"], "ATTACK_UNANSWERED", "{json:#}");
+    assert!(!upstream.requests().is_empty());
+}
+
+#[tokio::test]
+async fn an_admin_listener_that_arms_nothing_or_is_not_there_ends_it() {
+    let sidecar = Setup::new().spawn("http://127.0.0.1:9");
+    let url = format!("http://{}", sidecar.address);
+    for (arguments, code, said) in [
+        (
+            &["--admin", "127.0.0.1:9"][..],
+            1,
+            "can't reach the admin listener",
+        ),
+        (&["--insecure", "--ca", "x"][..], 2, "cannot be used with"),
+        (&["--ca", "/nowhere.pem"][..], 2, "/nowhere.pem"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.args(["doctor", "--attack", &url]);
+        if !arguments.contains(&"--admin") {
+            command.args(["--admin", &sidecar.admin.to_string()]);
+        }
+        command.args(arguments).env_remove("PORTCULLIS_CONFIG");
+        let output = tokio::task::spawn_blocking(move || command.output());
+        let output = output.await.unwrap().unwrap();
+        let complained = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{complained}");
+        assert!(complained.contains(said), "{complained}");
+    }
+    assert!(
+        sidecar
+            .log()
+            .iter()
+            .all(|line| !line.contains("a probe is answered"))
+    );
+}
