@@ -375,3 +375,64 @@ async fn a_pasted_curl_line_is_decided_and_its_secrets_are_not_repeated() {
         assert!(!text(&output.stderr).contains(CANARY), "{wrong:?}");
     }
 }
+
+#[tokio::test]
+async fn an_assertion_is_judged_by_its_claims_and_that_is_said() {
+    use base64::Engine;
+    let encode = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+    let token = |issuer: &str| {
+        let header = encode(br#"{"alg":"ES256","kid":"k"}"#);
+        let claims = format!(
+            r#"{{"iss":"{issuer}","aud":"claw.example.com","exp":32503680000,"email":"nick@example.com"}}"#
+        );
+        format!(
+            "{header}.{}.{}",
+            encode(claims.as_bytes()),
+            encode(&[7; 64])
+        )
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("portcullis.toml");
+    let config = format!(
+        "[listen]\naddress = \"127.0.0.1:8443\"\n[upstream]\nurl = \"http://127.0.0.1:18789\"\n[gateway]{GATEWAY}\
+         [gateway.auth.trustedProxy.assertion]\npreset = \"pomerium\"\nissuer = \"claw.example.com\"\n\
+         audience = \"claw.example.com\"\n"
+    );
+    std::fs::write(&path, config).unwrap();
+    let explain = |token: &str, user: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["explain", "--json", "--source", "127.0.0.1", "--config"])
+            .arg(&path)
+            .args(["-H", &format!("x-forwarded-user: {user}")])
+            .args(["-H", "x-forwarded-proto: https", "-H", "x-proof: p"])
+            .args(["-H", &format!("x-pomerium-jwt-assertion: {token}")])
+            .output()
+            .unwrap();
+        let said = text(&output.stdout);
+        assert!(!said.contains(token), "{said}");
+        serde_json::from_str::<Value>(&said)
+            .unwrap_or_else(|_| panic!("{said}{}", text(&output.stderr)))
+    };
+    let good = explain(&token("claw.example.com"), "nick@example.com");
+    assert_eq!(good["decision"], "permitted", "{good}");
+    assert!(good["assumed"].as_str().unwrap().contains("signature"));
+    for (issuer, user, code) in [
+        (
+            "evil.example",
+            "nick@example.com",
+            "trusted_proxy_assertion_invalid",
+        ),
+        (
+            "claw.example.com",
+            "ada@example.com",
+            "trusted_proxy_assertion_user_mismatch",
+        ),
+    ] {
+        let said = explain(&token(issuer), user);
+        assert_eq!(
+            (&said["code"], &said["rule"]),
+            (&code.into(), &format!("{TRUSTED}.assertion").into()),
+            "{said}"
+        );
+    }
+}
