@@ -390,6 +390,11 @@ async fn watch_upstream(door: Arc<FrontDoor>, health: Arc<Health>) {
     loop {
         let probed = door.snapshot().upstream.probe().await;
         let is_reachable = probed.is_ok();
+        // Known before it is logged: whoever read the line may ask `/readyz` next.
+        health.upstream_probed(UpstreamProbe {
+            at: Instant::now(),
+            result: probed.as_ref().map_err(ToString::to_string).copied(),
+        });
         if was_reachable != Some(is_reachable) {
             match &probed {
                 Ok(()) => tracing::info!("the upstream is reachable"),
@@ -399,11 +404,6 @@ async fn watch_upstream(door: Arc<FrontDoor>, health: Arc<Health>) {
             }
             was_reachable = Some(is_reachable);
         }
-        let result = probed.map_err(|error| error.to_string());
-        health.upstream_probed(UpstreamProbe {
-            at: Instant::now(),
-            result,
-        });
         tokio::time::sleep(if is_reachable {
             PROBE_EVERY
         } else {
