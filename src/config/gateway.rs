@@ -155,12 +155,11 @@ fn read_auth(
     let mode = mode
         .needed(walk, "`trusted-proxy`")
         .choice(walk, modes, &[()]);
-    for (secret, name) in [(token, "token"), (password, "password")] {
+    for secret in [token, password] {
         walk.unnote(secret.place());
-        let message = format!(
-            "got a secret, expected none: the gateway doesn't start with a {name} beside \
-             trusted-proxy; a secret that the proxy shows it belongs under `upstream.credential`"
-        );
+        let message = "got a secret, expected none: it is the gateway's own, which doesn't start \
+                       with a token beside trusted-proxy; a secret that the proxy shows it belongs \
+                       under `upstream.credential`";
         if secret.is_present() {
             walk.refuse(secret.place(), message);
         }
