@@ -8,6 +8,7 @@ mod config;
 mod config_file;
 mod demo;
 mod doctor;
+mod exec_helper;
 mod explain;
 mod interruptible;
 mod models;
@@ -107,6 +108,9 @@ enum Command {
     Completions(completions::Arguments),
     /// Print the man page
     Man,
+    /// Run commands for a `run` that has locked itself down
+    #[command(name = exec_helper::NAME, hide = true)]
+    ExecHelper(exec_helper::Arguments),
 }
 
 /// Reads the command line and does what it says.
@@ -131,5 +135,6 @@ pub fn run() -> ExitCode {
         Command::Models(command) => models::run(command),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man => completions::man(),
+        Command::ExecHelper(arguments) => exec_helper::run(arguments),
     }
 }

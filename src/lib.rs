@@ -11,7 +11,7 @@
 //! | 4 | [`listener`], [`proxy`], [`broker`], [`admin`], [`demo`] |
 //! | 3 | [`snapshot`]: all that a reload replaces; [`doctor`]: what is wrong around a config |
 //! | 2 | [`config`], [`upstream`], [`http_client`], [`denials`]: why requests were refused, [`probe`] |
-//! | 1 | [`assertion`], [`forwarded`], [`credentials`], [`local_caller`], [`http1`], [`tls`], [`telemetry`], [`redaction`] |
+//! | 1 | [`assertion`], [`confinement`], [`credentials`], [`forwarded`], [`local_caller`], [`http1`], [`tls`], [`telemetry`], [`redaction`] |
 //! | 0 | [`policy`], [`secrets`], [`authority`], [`base_url`], [`transport`], [`drain`], [`html`], [`proxy_protocol`], [`regular_file`], [`request_id`], [`throttle`] |
 
 pub mod admin;
@@ -21,6 +21,7 @@ pub mod base_url;
 pub mod broker;
 pub mod cli;
 pub mod config;
+pub mod confinement;
 pub mod credentials;
 pub mod demo;
 pub mod denials;

@@ -10,6 +10,7 @@ mod redirect;
 mod socket;
 mod unix_socket;
 
+pub use interfaces::hold_settings;
 pub use redirect::Redirect;
 pub use socket::{Listener, bind};
 

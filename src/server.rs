@@ -4,18 +4,21 @@ mod assertion_keys;
 mod drain;
 mod files;
 mod listeners;
+mod lockdown;
 mod process;
 mod reload;
 mod serving;
 mod signals;
 mod status;
 
-pub use process::seal;
-pub use signals::{StopSignals, dismissed, stop_signals};
+pub use lockdown::{lock_down, tell};
+pub use process::{seal, workers};
+pub use signals::{StopSignals, dismissed, outlive_signals, stop_signals};
 
 use crate::admin::{self, AdminState, Condition, Health, Kind, ReloadRequest, UpstreamProbe};
 use crate::broker::Broker;
 use crate::config::{Config, ListenAddress};
+use crate::confinement::Confinement;
 use crate::drain::DrainControl;
 use crate::listener::{self, Shared};
 use crate::local_caller::AllowedHosts;
@@ -76,12 +79,13 @@ pub enum ServerError {
     },
 }
 
-/// A runtime with a worker for each processor that this process may use.
+/// A runtime with so many workers.
 ///
 /// # Errors
 /// [`ServerError::System`] where the system refuses.
-pub fn runtime() -> Result<tokio::runtime::Runtime, ServerError> {
+pub fn runtime(workers: usize) -> Result<tokio::runtime::Runtime, ServerError> {
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
         .enable_all()
         .thread_name("portcullis")
         .build()
@@ -99,6 +103,8 @@ pub struct Origin {
     pub path: Option<PathBuf>,
     /// Where `env` secrets come from.
     pub environment: Environment<'static>,
+    /// What holds this process.
+    pub confinement: Arc<Confinement>,
     /// The build's commit, told by the metrics and the status.
     pub commit: &'static str,
 }
@@ -130,6 +136,7 @@ impl Server {
             config,
             path,
             environment,
+            confinement,
             commit,
         } = origin;
         // Before all that takes time, for without a handler it kills.
@@ -182,12 +189,14 @@ impl Server {
             health: health.clone(),
             metrics: metrics.clone(),
             broker: broker.clone(),
+            confinement: confinement.clone(),
         };
         let (queue, requests) = mpsc::channel(admin::MAX_WAITING);
         let reloading = path.map(|path| {
             let reloader = Reloader {
                 path,
                 environment,
+                confinement,
                 door: door.clone(),
                 broker: broker.clone(),
                 serving,

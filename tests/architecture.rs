@@ -29,6 +29,7 @@ const FLOORS: [&[&str]; 7] = [
         "assertion",
         "forwarded",
         "credentials",
+        "confinement",
         "local_caller",
         "tls",
         "telemetry",

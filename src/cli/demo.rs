@@ -6,6 +6,7 @@ mod setup;
 
 use super::{COMMIT, EXIT_FAILURE, EXIT_USAGE, Verbosity, output};
 use crate::config::Config;
+use crate::confinement::Confinement;
 use crate::secrets::env;
 use crate::server::{self, Origin, Server, ServerError};
 use crate::telemetry::logging::{self, AccessLog, Colour, LogFormat, Logging};
@@ -14,6 +15,7 @@ use output::Style;
 use setup::{Setup, SetupError};
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::level_filters::LevelFilter;
@@ -59,7 +61,8 @@ pub(super) fn run(arguments: &Arguments, verbosity: Verbosity) -> ExitCode {
     let outcome = logging::init(logging)
         .map_err(|error| super::chain(&error))
         .and_then(|flusher| {
-            let runtime = server::runtime().map_err(|error| super::chain(&error))?;
+            let runtime =
+                server::runtime(server::workers()).map_err(|error| super::chain(&error))?;
             let outcome = runtime.block_on(serve(arguments.listen));
             drop(flusher);
             outcome.map_err(|error| super::chain(&error))
@@ -114,6 +117,7 @@ fn origin(config: Config) -> Origin {
         config,
         path: None,
         environment: &env::Process,
+        confinement: Arc::new(Confinement::none()),
         commit: COMMIT,
     }
 }

@@ -29,7 +29,7 @@ fn attempt(
     work: impl FnOnce() -> ExitCode + Send + 'static,
 ) -> Result<Option<ExitCode>, ServerError> {
     server::seal()?;
-    let runtime = server::runtime()?;
+    let runtime = server::runtime(server::workers())?;
     let ended = runtime.block_on(async {
         // Its handlers are in place before the work begins.
         tokio::select! {

@@ -1,14 +1,18 @@
 //! `portcullis run`: serves until it is told to stop.
 
 use super::config_file::{Loaded, load_or_complain};
+use super::exec_helper;
 use super::{COMMIT, ConfigPath, EXIT_FAILURE, EXIT_USAGE, Verbosity, output};
 use crate::config::{Config, LogLevel};
-use crate::secrets::{env, kill_running_commands};
+use crate::confinement::Confinement;
+use crate::secrets::{HelperStart, env, kill_running_commands};
 use crate::server::{self, Origin, Server, ServerError};
 use crate::telemetry::logging::{self, AccessLog, Colour, Logging};
 use clap::Args;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
@@ -24,6 +28,61 @@ pub(super) struct Arguments {
     /// user read its memory: secrets are in both
     #[arg(long)]
     allow_core_dumps: bool,
+    /// Keep all that the process' user may do: read and write files, start programs,
+    /// make any of the kernel's calls
+    #[arg(long)]
+    no_lockdown: bool,
+}
+
+/// What holds the process, and who runs commands for it.
+struct Guard {
+    confinement: Confinement,
+    helper: Option<HelperStart>,
+}
+
+impl Guard {
+    /// Before there is a second thread: it would not be held. The helper first, for it
+    /// must not be held either.
+    fn raise(arguments: &Arguments, loaded: &Loaded) -> io::Result<Self> {
+        if arguments.no_lockdown {
+            return Ok(Self {
+                confinement: Confinement::none(),
+                helper: None,
+            });
+        }
+        let line = exec_helper::command_line(&loaded.path, arguments.allow_core_dumps);
+        let program = std::env::args_os().next().map(PathBuf::from);
+        let program = program.filter(|program| program.is_absolute());
+        let helper = HelperStart::new(program.as_deref(), &line)?;
+        let Loaded { path, config, .. } = loaded;
+        Ok(Self {
+            confinement: server::lock_down(config, path, &env::Process),
+            helper: Some(helper),
+        })
+    }
+
+    /// Tells what is in force, and has commands run by the helper from now on.
+    fn stand(self) -> io::Result<Confinement> {
+        let Self {
+            confinement,
+            helper,
+        } = self;
+        let Some(helper) = helper else {
+            tracing::warn!(
+                "not locked down (--no-lockdown): whoever breaks into this process can do all \
+                 that its user may"
+            );
+            return Ok(confinement);
+        };
+        server::tell(&confinement);
+        helper.appoint(|| {
+            tracing::error!(
+                "the helper process that runs commands has ended: secrets of exec providers \
+                 can't be had until a restart"
+            );
+        })?;
+        Ok(confinement)
+    }
 }
 
 pub(super) fn run(arguments: &Arguments, verbosity: Verbosity) -> ExitCode {
@@ -33,14 +92,21 @@ pub(super) fn run(arguments: &Arguments, verbosity: Verbosity) -> ExitCode {
         output::complain(format_args!("portcullis: {}", super::chain(&error)));
         return EXIT_FAILURE.into();
     }
+    let loaded = match load_or_complain(&arguments.config) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    // What tells it stands in files that are given up.
+    let workers = server::workers();
+    let guard = match Guard::raise(arguments, &loaded) {
+        Ok(guard) => guard,
+        Err(error) => return no_helper(&error),
+    };
     let Loaded {
         path,
         config,
         warnings,
-    } = match load_or_complain(&arguments.config) {
-        Ok(loaded) => loaded,
-        Err(code) => return code,
-    };
+    } = loaded;
     let flusher = match logging::init(logging_of(&config, verbosity)) {
         Ok(flusher) => flusher,
         Err(error) => {
@@ -51,20 +117,32 @@ pub(super) fn run(arguments: &Arguments, verbosity: Verbosity) -> ExitCode {
     for warning in &warnings {
         tracing::warn!(config.warning = warning, "the configuration has a warning");
     }
-    let code = serve(config, path);
+    let code = match guard.stand() {
+        Ok(confinement) => serve(config, path, confinement, workers),
+        Err(error) => no_helper(&error),
+    };
     drop(flusher);
     code
 }
 
-fn serve(config: Config, path: PathBuf) -> ExitCode {
+fn no_helper(error: &io::Error) -> ExitCode {
+    output::complain(format_args!(
+        "portcullis: can't start the helper process that runs commands (`--no-lockdown` does \
+         without): {error}"
+    ));
+    EXIT_FAILURE.into()
+}
+
+fn serve(config: Config, path: PathBuf, confinement: Confinement, workers: usize) -> ExitCode {
     let file = path.display().to_string();
     let origin = Origin {
         config,
         path: Some(path),
         environment: &env::Process,
+        confinement: Arc::new(confinement),
         commit: COMMIT,
     };
-    let outcome = server::runtime().and_then(|runtime| {
+    let outcome = server::runtime(workers).and_then(|runtime| {
         let outcome = runtime.block_on(bind_and_run(origin));
         // What still runs on a thread of its own may wait for a command or a file
         // system that never answers.

@@ -159,7 +159,11 @@ impl TokenSink {
         }
     }
 
-    fn make_folder(&self) -> Result<(), SinkError> {
+    /// Makes the folder where it isn't there yet, for its owner alone.
+    ///
+    /// # Errors
+    /// [`SinkError::Write`] and [`SinkError::Folder`].
+    pub fn make_folder(&self) -> Result<(), SinkError> {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);
         builder

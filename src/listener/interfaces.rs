@@ -3,8 +3,11 @@
 
 use crate::policy::LocalInterface;
 use nix::ifaddrs::getifaddrs;
+use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
 
 /// Whether sockets may be bound to addresses that are not this host's: then
 /// binding proves nothing.
@@ -57,9 +60,28 @@ fn is_listed(address: IpAddr) -> Option<bool> {
     }))
 }
 
+/// The settings' files, held open: a process that has locked itself down opens none of
+/// `/proc` any more.
+static HELD: OnceLock<[Option<File>; 2]> = OnceLock::new();
+
+/// Opens what has to be read later, too.
+pub fn hold_settings() {
+    HELD.get_or_init(|| NONLOCAL_BIND.map(|path| File::open(path).ok()));
+}
+
+/// A setting as it is now.
+fn read(file: &File) -> Option<String> {
+    let mut text = [0; 32];
+    let length = file.read_at(&mut text, 0).ok()?;
+    Some(String::from_utf8_lossy(&text[..length]).into_owned())
+}
+
 /// What the system says of binding to foreign addresses; none where it doesn't.
 fn binds_anywhere() -> Option<bool> {
-    let settings = NONLOCAL_BIND.map(|path| std::fs::read_to_string(path).ok());
+    let settings = match HELD.get() {
+        Some(held) => [&held[0], &held[1]].map(|file| file.as_ref().and_then(read)),
+        None => NONLOCAL_BIND.map(|path| std::fs::read_to_string(path).ok()),
+    };
     let is_set = |text: &String| text.trim() != "0";
     match settings {
         [None, None] => None,

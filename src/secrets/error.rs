@@ -203,7 +203,7 @@ fn exposure_remedy(path: &Path, problem: Exposure) -> String {
     }
 }
 
-fn exec_remedy(error: &ExecError) -> String {
+pub(super) fn exec_remedy(error: &ExecError) -> String {
     match error {
         ExecError::Command {
             command,
@@ -222,6 +222,7 @@ fn exec_remedy(error: &ExecError) -> String {
         ExecError::TooMuchOutput(_) => {
             "let it print its answer alone, or raise `maxOutputBytes`".to_owned()
         }
+        ExecError::Helper(error) => error.remedy(),
         ExecError::RequestTooLarge { .. } => {
             "spread the references over further providers".to_owned()
         }

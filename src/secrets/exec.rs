@@ -3,6 +3,7 @@
 
 mod command;
 mod group;
+mod helper;
 mod process;
 mod protocol;
 mod way;
@@ -13,11 +14,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use command::CommandProblem;
-pub use group::{kill_running as kill_running_commands, reap_orphans};
+pub use group::reap_orphans;
+pub use helper::{ExecHelper, HelperError, HelperStart, Unlisted, serve as serve_commands};
 pub use protocol::AnswerProblem;
 pub(crate) use protocol::answers;
 pub use way::{Way, way_to};
 
+use super::buffer::SecretBuffer;
 use super::{EnvName, Environment, ExecId, ProviderName, SecretError, SecretValue};
 use process::{Bounds, Names};
 
@@ -91,6 +94,9 @@ pub enum ExecError {
     /// What it printed is no answer.
     #[error("the command's answer {0}")]
     Answer(AnswerProblem),
+    /// There is a helper process for commands, and it gave no output.
+    #[error("{0}")]
+    Helper(#[source] HelperError),
     /// More is asked of it at once than a request may hold.
     #[error("a request of {got} bytes, expected at most {most}")]
     RequestTooLarge {
@@ -99,6 +105,14 @@ pub enum ExecError {
         /// The limit.
         most: usize,
     },
+}
+
+/// Kills every command that runs now, with its children, and lets no other start:
+/// for the end of the process, and of its helper. Whoever waits for one gets an error.
+pub fn kill_running_commands() {
+    if !helper::end_appointed() {
+        group::kill_running();
+    }
 }
 
 /// What came for each id that was asked for.
@@ -110,7 +124,7 @@ impl ExecProvider {
     /// The output that a run may print unless configured, in bytes.
     pub const DEFAULT_MAX_OUTPUT_BYTES: usize = 1 << 20;
 
-    /// Runs the command once for all `ids`.
+    /// Has the command run once for all `ids`: by the helper process, where there is one.
     pub(super) fn resolve(
         &self,
         provider: &ProviderName,
@@ -118,6 +132,15 @@ impl ExecProvider {
         environment: Environment<'_>,
     ) -> Result<Answers, ExecError> {
         let request = protocol::request(provider, ids)?;
+        let output = match helper::appointed() {
+            Some(helper) => helper.run(provider, self, ids)?,
+            None => self.run(&request, environment)?,
+        };
+        answers(provider, ids, output.as_slice(), self.json_only).map_err(ExecError::Answer)
+    }
+
+    /// Runs the command.
+    fn run(&self, request: &[u8], environment: Environment<'_>) -> Result<SecretBuffer, ExecError> {
         let real = command::check(self).map_err(|problem| ExecError::Command {
             command: self.command.clone(),
             problem,
@@ -127,17 +150,16 @@ impl ExecProvider {
             silence: self.no_output_timeout,
             max_output: self.max_output_bytes,
         };
-        let output = process::run(
+        process::run(
             Names {
                 real: &real,
                 configured: &self.command,
             },
             &self.args,
             &self.variables(environment),
-            &request,
+            request,
             &bounds,
-        )?;
-        answers(provider, ids, output.as_slice(), self.json_only).map_err(ExecError::Answer)
+        )
     }
 
     fn variables(&self, environment: Environment<'_>) -> BTreeMap<OsString, OsString> {

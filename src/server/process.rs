@@ -4,6 +4,7 @@ use super::ServerError;
 use crate::config::{Limits, RESERVED_DESCRIPTORS};
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::num::NonZeroUsize;
 
 /// Keeps other processes of the same user from reading this one's memory
 /// (`ptrace`, `/proc/PID/mem`, `/proc/PID/environ`), and the kernel from writing it
@@ -20,6 +21,13 @@ pub fn seal() -> Result<(), ServerError> {
         what: "keep other processes out of this one's memory",
         source: error.into(),
     })
+}
+
+/// A worker for each processor that this process may use: to be asked before it gives up
+/// the files that a container's limit stands in.
+#[must_use]
+pub fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 /// What there are descriptors for.

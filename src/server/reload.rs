@@ -3,10 +3,12 @@
 
 use super::assertion_keys;
 use super::files::Files;
+use super::lockdown;
 use super::serving::{Serving, Trigger};
 use crate::admin::{ReloadOutcome, ReloadProblem, ReloadRequest};
 use crate::broker::Broker;
 use crate::config::{self, Config, MAX_CONFIG_BYTES, Parsed, Problem};
+use crate::confinement::Confinement;
 use crate::proxy::FrontDoor;
 use crate::regular_file;
 use crate::secrets::Environment;
@@ -34,6 +36,7 @@ const LOOK: Duration = Duration::from_secs(5);
 pub(super) struct Reloader {
     pub(super) path: PathBuf,
     pub(super) environment: Environment<'static>,
+    pub(super) confinement: Arc<Confinement>,
     pub(super) door: Arc<FrontDoor>,
     pub(super) broker: Option<Arc<Broker>>,
     pub(super) serving: Arc<Serving>,
@@ -104,6 +107,7 @@ impl Reloader {
 
     async fn reload(&mut self, trigger: &Trigger) -> ReloadOutcome {
         let (path, environment) = (self.path.clone(), self.environment);
+        let confinement = self.confinement.clone();
         let (started, current) = (self.started.clone(), self.current.clone());
         let (files, held) = (self.files.clone(), self.door.snapshot());
         let serving = held.clone();
@@ -113,7 +117,12 @@ impl Reloader {
             return self.given_up(trigger, "an earlier one still hangs: see the file systems");
         }
         let mut building = tokio::task::spawn_blocking(move || {
-            attempt(&path, environment, &started, &current, &files, &serving)
+            let place = Place {
+                path: &path,
+                environment,
+                confinement: &confinement,
+            };
+            attempt(&place, &started, &current, &files, &serving)
         });
         let Attempt { files, built } = match timeout(LONGEST, &mut building).await {
             Ok(Ok(attempt)) => attempt,
@@ -180,18 +189,24 @@ async fn due(retry: Option<(Instant, Duration)>) {
     }
 }
 
+/// Where a configuration is built.
+struct Place<'a> {
+    path: &'a Path,
+    environment: Environment<'a>,
+    confinement: &'a Confinement,
+}
+
 fn attempt(
-    path: &Path,
-    environment: Environment<'_>,
+    place: &Place<'_>,
     started: &Config,
     current: &Config,
     files: &Files,
     serving: &Snapshot,
 ) -> Attempt {
-    let read = read(path);
+    let read = read(place.path);
     let wanted = read
         .as_ref()
-        .map(|config| watched_files(config, environment))
+        .map(|config| watched_files(config, place.environment))
         .unwrap_or_default();
     // Looked at before they are read: what changes in between is seen as changed.
     let files = match &read {
@@ -200,7 +215,7 @@ fn attempt(
         Ok(_) => Files::look(files.paths().chain(wanted.iter().cloned())),
         Err(_) => Files::look(files.paths()),
     };
-    let built = read.and_then(|config| build(config, path, environment, started, current, serving));
+    let built = read.and_then(|config| build(config, place, started, current, serving));
     let files = match built {
         Ok(_) => files.only(&wanted),
         Err(_) => files,
@@ -241,12 +256,16 @@ fn read(path: &Path) -> Result<Config, Failure> {
 
 fn build(
     config: Config,
-    path: &Path,
-    environment: Environment<'_>,
+    place: &Place<'_>,
     started: &Config,
     current: &Config,
     serving: &Snapshot,
 ) -> Result<Built, Failure> {
+    let &Place {
+        path,
+        environment,
+        confinement,
+    } = place;
     let changes = current.changes(started, &config);
     let mut problems: Vec<ReloadProblem> = changes
         .refused
@@ -258,6 +277,15 @@ fn build(
             ..ReloadProblem::default()
         })
         .collect();
+    let given_up = lockdown::given_up(confinement, &config, path, environment);
+    if !given_up.is_empty() {
+        // What can't be read would only be called forbidden, whatever forbids it.
+        problems.extend(given_up);
+        return Err(Failure {
+            problems,
+            unresolved: 0,
+        });
+    }
     match Snapshot::build(&config, environment, Some(serving)) {
         Ok(snapshot) if problems.is_empty() => Ok(Built {
             config,

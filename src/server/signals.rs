@@ -1,13 +1,14 @@
 //! The signals that the process acts on.
 
 use super::ServerError;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use nix::sys::signal::{SigSet, Signal};
+use tokio::signal::unix::{Signal as Listened, SignalKind, signal};
 
 /// The signals that stop the server.
 #[derive(Debug)]
 pub struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
+    terminate: Listened,
+    interrupt: Listened,
 }
 
 /// Starts listening for SIGTERM and SIGINT. Whoever started us may have had SIGCHLD
@@ -41,12 +42,42 @@ pub async fn dismissed() -> Result<(), ServerError> {
     Ok(())
 }
 
+/// Leaves the signals that end a process, or have it reload, to others: for one that
+/// lives as long as the one that it helps. For the calling thread and those that it
+/// starts; a command that they start has none of this.
+///
+/// # Errors
+/// [`ServerError::System`] where the system refuses.
+pub fn outlive_signals() -> Result<(), ServerError> {
+    let failed = |source| ServerError::System {
+        what: "keep signals away",
+        source,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .map_err(failed)?;
+    let entered = runtime.enter();
+    // As above: the exit status of our commands.
+    drop(listen(SignalKind::child())?);
+    drop(entered);
+    let others = [
+        Signal::SIGHUP,
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+        Signal::SIGTERM,
+    ];
+    SigSet::from_iter(others)
+        .thread_block()
+        .map_err(|error| failed(error.into()))
+}
+
 /// Starts listening for SIGHUP, which kills otherwise.
-pub(super) fn hangup() -> Result<Signal, ServerError> {
+pub(super) fn hangup() -> Result<Listened, ServerError> {
     listen(SignalKind::hangup())
 }
 
-fn listen(kind: SignalKind) -> Result<Signal, ServerError> {
+fn listen(kind: SignalKind) -> Result<Listened, ServerError> {
     signal(kind).map_err(|source| ServerError::System {
         what: "listen for signals",
         source,

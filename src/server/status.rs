@@ -2,9 +2,11 @@
 
 use super::assertion_keys;
 use super::listeners::Addresses;
+use super::lockdown;
 use super::serving::Serving;
 use crate::admin::Health;
 use crate::broker::Broker;
+use crate::confinement::Confinement;
 use crate::proxy::FrontDoor;
 use crate::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
@@ -22,6 +24,7 @@ pub(super) struct Facts {
     pub(super) health: Arc<Health>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) broker: Option<Arc<Broker>>,
+    pub(super) confinement: Arc<Confinement>,
 }
 
 impl Facts {
@@ -42,6 +45,7 @@ impl Facts {
             "connections": self.metrics.connections(),
             "websockets": self.metrics.websockets(),
             "listeners": self.listeners,
+            "confinement": lockdown::status(&self.confinement),
         });
         self.serving.describe(&mut status);
         let snapshot = self.door.snapshot();

@@ -21,6 +21,7 @@ mod import;
 mod issuer;
 mod lifecycle;
 mod limits;
+mod lockdown;
 mod models;
 mod models_auth;
 mod oauth_server;

@@ -3,6 +3,7 @@
 use crate::client::{Connection, Response};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -23,6 +24,8 @@ pub(crate) struct Setup {
     upstream: String,
     admin: String,
     environment: Vec<(String, String)>,
+    arguments: Vec<String>,
+    user: Option<String>,
     is_tls: bool,
 }
 
@@ -73,6 +76,8 @@ impl Setup {
             upstream: String::new(),
             admin: String::new(),
             environment: Vec::new(),
+            arguments: Vec::new(),
+            user: None,
             is_tls: false,
         }
     }
@@ -111,6 +116,18 @@ impl Setup {
     /// A variable of its environment.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A further argument of `run`.
+    pub(crate) fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Another user's process, by number; only root can start one.
+    pub(crate) fn user(mut self, id: &str) -> Self {
+        self.user = Some(id.to_owned());
         self
     }
 
@@ -194,10 +211,23 @@ impl Setup {
         );
         let path = folder.join("portcullis.toml");
         std::fs::write(&path, config).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        let program = env!("CARGO_BIN_EXE_portcullis");
+        let mut command = match &self.user {
+            None => Command::new(program),
+            Some(user) => {
+                for path in [folder, &path] {
+                    let readable = std::fs::Permissions::from_mode(0o755);
+                    std::fs::set_permissions(path, readable).unwrap();
+                }
+                let mut command = Command::new("setpriv");
+                command.args(["--reuid", user, "--regid", user, "--clear-groups", program]);
+                command
+            }
+        };
         command
             .args(["run", "--config"])
             .arg(&path)
+            .args(self.arguments)
             .envs(self.environment)
             .stderr(Stdio::piped())
             .stdin(Stdio::null());

@@ -35,9 +35,8 @@ static IS_OVER: AtomicBool = AtomicBool::new(false);
 /// reaps what is in no known group.
 static STARTING: RwLock<()> = RwLock::new(());
 
-/// Kills every command that runs now, with its children, and lets no other start:
-/// for the end of the process. Whoever waits for one gets an error.
-pub fn kill_running() {
+/// Kills every command that this process runs now, and lets no other start.
+pub(super) fn kill_running() {
     IS_OVER.store(true, Ordering::SeqCst);
     for &group in running().iter() {
         kill(group);

@@ -1,0 +1,189 @@
+//! `portcullis exec-helper`: started by `run`, never by hand. Runs the commands of
+//! exec providers for a process that has locked itself down.
+
+use super::{EXIT_FAILURE, output};
+use crate::config::{self, MAX_CONFIG_BYTES};
+use crate::regular_file;
+use crate::secrets::{ExecProvider, Provider, ProviderName, Unlisted, env, serve_commands};
+use crate::server;
+use clap::Args;
+use nix::sys::prctl;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The command's name.
+pub(super) const NAME: &str = "exec-helper";
+
+/// Arguments of `exec-helper`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The configuration whose commands are run
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// As `run --allow-core-dumps`
+    #[arg(long)]
+    allow_core_dumps: bool,
+}
+
+/// What `run` starts it with.
+pub(super) fn command_line(config: &Path, allow_core_dumps: bool) -> Vec<OsString> {
+    let mut line = vec![NAME.into(), "--config".into(), config.into()];
+    line.extend(allow_core_dumps.then(|| "--allow-core-dumps".into()));
+    line
+}
+
+pub(super) fn run(arguments: Arguments) -> ExitCode {
+    let outcome = prepare(arguments.allow_core_dumps).and_then(|stream| {
+        let answers = stream.try_clone().map_err(|error| error.to_string())?;
+        let mut book = Book::of(arguments.config);
+        let look_up = |name: &ProviderName| book.look_up(name);
+        // That the stream breaks off means the same as its end.
+        let _ = serve_commands(stream, answers, &env::Process, look_up);
+        Ok(())
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            output::complain(format_args!("portcullis: {NAME}: {message}"));
+            EXIT_FAILURE.into()
+        }
+    }
+}
+
+/// The stream of questions, once this process is as closed as the one that asks.
+fn prepare(allow_core_dumps: bool) -> Result<UnixStream, String> {
+    if !allow_core_dumps {
+        server::seal().map_err(|error| super::chain(&error))?;
+    }
+    // In `ps` its program would be called `exe`, by the path that started it.
+    let _ = prctl::set_name(c"portcullis-exec");
+    server::outlive_signals().map_err(|error| super::chain(&error))?;
+    let stream = io::stdin().as_fd().try_clone_to_owned();
+    let stream = UnixStream::from(stream.map_err(|error| error.to_string())?);
+    match stream.peer_addr() {
+        Ok(_) => Ok(stream),
+        Err(_) => Err(
+            "got no socket on standard input, expected the one that `portcullis run` gives: \
+             this is no command to be called by hand"
+                .to_owned(),
+        ),
+    }
+}
+
+/// The exec providers of the configuration file, read again when it has changed.
+struct Book {
+    path: PathBuf,
+    /// Of the text that was read last.
+    digest: Option<[u8; 32]>,
+    providers: BTreeMap<ProviderName, ExecProvider>,
+}
+
+impl Book {
+    fn of(path: PathBuf) -> Self {
+        Self {
+            path,
+            digest: None,
+            providers: BTreeMap::new(),
+        }
+    }
+
+    fn look_up(&mut self, name: &ProviderName) -> Result<ExecProvider, Unlisted> {
+        let problem = self.read_again().err();
+        self.providers.get(name).cloned().ok_or_else(|| {
+            let file = self.path.display();
+            match problem {
+                Some(message) => Unlisted {
+                    message: format!("the helper process can't read {file}: {message}"),
+                    remedy: "mend the configuration file".to_owned(),
+                },
+                None => Unlisted {
+                    message: format!(
+                        "the helper process does not run this command: {file} has no exec \
+                         provider `{name}`"
+                    ),
+                    remedy: "reload, if the file has changed; nothing but what it holds is run"
+                        .to_owned(),
+                },
+            }
+        })
+    }
+
+    /// While the file is damaged, what it held before is served on, as at a reload.
+    fn read_again(&mut self) -> Result<(), String> {
+        let text = regular_file::read_to_string(&self.path, MAX_CONFIG_BYTES)
+            .map_err(|error| error.to_string())?;
+        let digest = Sha256::digest(&text).into();
+        if self.digest == Some(digest) {
+            return Ok(());
+        }
+        let parsed = config::parse(&text).map_err(|problems| match problems.first() {
+            Some(problem) => problem.to_string(),
+            None => "it is no configuration".to_owned(),
+        })?;
+        let listed = parsed.config.secrets.listed();
+        self.providers = listed
+            .filter_map(|(name, provider)| match provider {
+                Provider::Exec(provider) => Some((name.clone(), provider.clone())),
+                Provider::Env(_) | Provider::File(_) => None,
+            })
+            .collect();
+        self.digest = Some(digest);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn config(command: &str) -> String {
+        format!(
+            "[listen]\naddress = \"127.0.0.1:8443\"\n[upstream]\nurl = \"http://127.0.0.1:9\"\n\
+             [gateway]\ntrustedProxies = [\"10.0.0.1\"]\n[gateway.auth]\nmode = \"trusted-proxy\"\n\
+             [gateway.auth.trustedProxy]\nuserHeader = \"x-user\"\nallowUsers = [\"nick\"]\n\
+             [secrets.providers.env]\nsource = \"env\"\n{command}"
+        )
+    }
+
+    #[test]
+    fn what_the_file_holds_now_is_what_is_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("portcullis.toml");
+        let provider = |command: &str| {
+            format!("[secrets.providers.vault]\nsource = \"exec\"\ncommand = \"{command}\"\n")
+        };
+        let vault = ProviderName::parse("vault").unwrap();
+        let mut book = Book::of(path.clone());
+        let mut command = |text: Option<String>| {
+            match text {
+                Some(text) => fs::write(&path, text).unwrap(),
+                None => drop(fs::remove_file(&path)),
+            }
+            let found = book.look_up(&vault);
+            found
+                .map(|provider| provider.command.display().to_string())
+                .map_err(|error| error.message)
+        };
+        let missing = command(None).unwrap_err();
+        assert!(missing.contains("can't read"), "{missing}");
+        let unlisted = command(Some(config(""))).unwrap_err();
+        assert!(unlisted.contains("no exec provider `vault`"), "{unlisted}");
+        assert_eq!(command(Some(config(&provider("/a")))).unwrap(), "/a");
+        assert_eq!(command(Some(config(&provider("/b")))).unwrap(), "/b");
+        // Damaged, or gone: the last good ones stay.
+        assert_eq!(command(Some("[".to_owned())).unwrap(), "/b");
+        assert_eq!(command(None).unwrap(), "/b");
+        assert!(command(Some(config(""))).is_err());
+        assert!(command(Some("[".to_owned())).is_err());
+        // A variable is no command.
+        let env = ProviderName::parse("env").unwrap();
+        assert!(book.look_up(&env).is_err());
+    }
+}

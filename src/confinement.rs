@@ -1,0 +1,102 @@
+//! What this process gives up before it serves: new privileges, most files, other
+//! programs and most of the kernel's calls. Whoever breaks into it then holds what
+//! it needs itself, and little more.
+//!
+//! Each part is the kernel's, and holds until the process ends. A kernel that lacks
+//! one gives less, which is told and never a reason not to serve.
+
+mod filter;
+mod folders;
+mod report;
+mod rules;
+mod syscalls;
+
+pub use report::{Report, Strength};
+
+use folders::Folders;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// What the process needs of the system as long as it runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Files that are read, again and again: each with the folder that it lies in, for
+    /// it may be replaced by another of its name, and where symlinks lead to it.
+    pub files: BTreeSet<PathBuf>,
+    /// Folders in which files are made, replaced and removed.
+    pub state_folders: BTreeSet<PathBuf>,
+    /// Folders in which sockets are made and removed.
+    pub socket_folders: BTreeSet<PathBuf>,
+    /// The TCP ports that are listened on; 0 is any.
+    pub tcp_ports: BTreeSet<u16>,
+}
+
+/// What holds this process.
+#[derive(Debug, Default)]
+pub struct Confinement {
+    report: Report,
+    /// What may be used, under its real names; none: anything.
+    left: Option<Folders>,
+}
+
+impl Confinement {
+    /// Nothing holds it.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Confines the calling thread, and every thread and process that it starts from
+    /// here on: to be called before there is another thread.
+    #[must_use]
+    pub fn enter(needs: &Needs) -> Self {
+        let folders = Folders::of(needs);
+        let real = folders.real();
+        // The others need it, where the process may not do more than its user anyway.
+        let no_new_privs = nix::sys::prctl::set_no_new_privs().is_ok();
+        let landlock = rules::enforce(&folders, &needs.tcp_ports);
+        let seccomp = filter::install();
+        let left = match landlock {
+            Strength::Whole(_) | Strength::Less(_) => Some(real),
+            Strength::Off(_) => None,
+        };
+        Self {
+            report: Report {
+                no_new_privs,
+                landlock,
+                seccomp,
+            },
+            left,
+        }
+    }
+
+    /// What is in force.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Whether the process may read what `path` leads to now; also where there is
+    /// nothing, for then that is what is wrong.
+    #[must_use]
+    pub fn admits(&self, path: &Path) -> bool {
+        match (&self.left, path.canonicalize()) {
+            (Some(left), Ok(target)) => left.may_read(&target),
+            (None, _) | (_, Err(_)) => true,
+        }
+    }
+
+    /// Whether the process may make and replace files in `folder`, which may not be
+    /// there yet.
+    #[must_use]
+    pub fn keeps(&self, folder: &Path) -> bool {
+        let mut above = folder.ancestors();
+        match (
+            &self.left,
+            above.find_map(|folder| folder.canonicalize().ok()),
+        ) {
+            (Some(left), Some(found)) => left.may_keep(&found),
+            (None, _) | (_, None) => true,
+        }
+    }
+}

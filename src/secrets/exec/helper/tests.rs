@@ -1,0 +1,102 @@
+use super::service::admit;
+use super::wire::Question;
+use super::*;
+use crate::secrets::{EnvName, ProviderName};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+fn provider() -> ExecProvider {
+    ExecProvider {
+        command: PathBuf::from("/usr/local/bin/resolver"),
+        args: vec!["--profile".to_owned(), "prod".to_owned()],
+        pass_env: vec![EnvName::parse("PATH").unwrap()],
+        env: BTreeMap::from([("A".to_owned(), "b".to_owned())]),
+        json_only: true,
+        allow_symlink_command: false,
+        trusted_dirs: vec![PathBuf::from("/usr/local/bin")],
+        timeout: Duration::from_secs(5),
+        no_output_timeout: Duration::from_secs(5),
+        max_output_bytes: 1 << 20,
+    }
+}
+
+/// What becomes of a question where the file has `vault`, and nothing else.
+fn asked(question: &Question) -> Result<ExecProvider, String> {
+    let vault = ProviderName::parse("vault").unwrap();
+    let mut look_up = |name: &ProviderName| {
+        let unlisted = || Unlisted {
+            message: "unlisted".to_owned(),
+            remedy: String::new(),
+        };
+        (*name == vault).then(provider).ok_or_else(unlisted)
+    };
+    let admitted = admit(question, &mut look_up);
+    admitted
+        .map(|task| task.provider)
+        .map_err(|refusal| refusal.message)
+}
+
+fn question(asked_for: &ExecProvider) -> Question {
+    Question {
+        provider: "vault".to_owned(),
+        fingerprint: fingerprint(asked_for),
+        ids: vec!["a/b".to_owned()],
+    }
+}
+
+/// A change of one part of a provider.
+type Change = fn(&mut ExecProvider);
+
+#[test]
+fn nothing_but_what_the_file_holds_is_run() {
+    let good = question(&provider());
+    assert_eq!(asked(&good), Ok(provider()));
+    let changes: [Change; 10] = [
+        |it| it.command = PathBuf::from("/bin/sh"),
+        |it| it.args = vec!["--profile".to_owned(), "prod; id".to_owned()],
+        |it| it.pass_env.clear(),
+        |it| drop(it.env.insert("LD_PRELOAD".to_owned(), "/tmp/x".to_owned())),
+        |it| it.json_only = false,
+        |it| it.allow_symlink_command = true,
+        |it| it.trusted_dirs.clear(),
+        |it| it.timeout = Duration::from_secs(6),
+        |it| it.no_output_timeout = Duration::from_secs(6),
+        |it| it.max_output_bytes += 1,
+    ];
+    for (index, change) in changes.into_iter().enumerate() {
+        let mut changed = provider();
+        change(&mut changed);
+        let message = asked(&question(&changed)).unwrap_err();
+        assert!(message.contains("another provider"), "{index}: {message}");
+    }
+    let other = Question {
+        provider: "other".to_owned(),
+        ..good.clone()
+    };
+    assert_eq!(asked(&other).unwrap_err(), "unlisted");
+    for (name, id) in [("../vault", "a"), ("vault", "\n"), ("vault", "a b; id")] {
+        let odd = Question {
+            provider: name.to_owned(),
+            ids: vec![id.to_owned()],
+            ..good.clone()
+        };
+        let message = asked(&odd).unwrap_err();
+        assert!(
+            message.contains("can't be a reference"),
+            "{name} {id}: {message}"
+        );
+    }
+}
+
+#[test]
+fn one_list_is_not_taken_for_another() {
+    let mut one = provider();
+    one.args = vec!["a".to_owned(), "b".to_owned()];
+    let mut other = provider();
+    other.args = vec!["a\",\"b".to_owned()];
+    assert_ne!(fingerprint(&one), fingerprint(&other));
+    other.args = vec!["ab".to_owned()];
+    assert_ne!(fingerprint(&one), fingerprint(&other));
+    assert_eq!(fingerprint(&one), fingerprint(&one.clone()));
+}

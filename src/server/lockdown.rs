@@ -1,0 +1,163 @@
+//! What a configuration needs of the system, so that the process can give up the rest.
+
+use crate::admin::ReloadProblem;
+use crate::config::{AllowUsersSource, Config, ListenAddress, TlsKey};
+use crate::confinement::{Confinement, Needs};
+use crate::credentials::TokenSink;
+use crate::listener;
+use crate::secrets::{Environment, ExecHelper, Provider};
+use crate::snapshot::watched_files;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// What to do about a path that was given up.
+const RESTART: &str =
+    "restart Portcullis: `--no-lockdown` is there for tests of whether this is it";
+
+/// Gives up what serving this configuration doesn't take: for the calling thread, and
+/// those that it starts from here on. `file` is the configuration's own.
+#[must_use]
+pub fn lock_down(config: &Config, file: &Path, environment: Environment<'_>) -> Confinement {
+    listener::hold_settings();
+    if config.models.listen.is_some() {
+        for (_, folder) in config.models.sinks() {
+            // A folder that isn't there can't be kept. What is wrong with it, its first
+            // use tells.
+            let _ = TokenSink::new(folder.to_owned()).make_folder();
+        }
+    }
+    Confinement::enter(&needs(config, file, environment))
+}
+
+/// Tells the log what holds the process, and what doesn't.
+pub fn tell(confinement: &Confinement) {
+    let report = confinement.report();
+    let (landlock, seccomp) = (report.landlock.to_string(), report.seccomp.to_string());
+    if report.is_whole() {
+        tracing::info!(
+            confinement.no_new_privs = report.no_new_privs,
+            confinement.landlock = landlock,
+            confinement.seccomp = seccomp,
+            "locked down"
+        );
+    } else {
+        tracing::warn!(
+            confinement.no_new_privs = report.no_new_privs,
+            confinement.landlock = landlock,
+            confinement.seccomp = seccomp,
+            "locked down less than it could be: whoever breaks into this process can do more"
+        );
+    }
+}
+
+/// What the status says of it.
+pub(super) fn status(confinement: &Confinement) -> serde_json::Value {
+    let mut status = serde_json::json!(confinement.report());
+    status["execHelper"] = ExecHelper::is_there().into();
+    status
+}
+
+/// What a further configuration names, and this process has given up.
+pub(super) fn given_up(
+    confinement: &Confinement,
+    config: &Config,
+    file: &Path,
+    environment: Environment<'_>,
+) -> Vec<ReloadProblem> {
+    let keys = files(config, environment);
+    let key_of = |path: &Path| {
+        let mut keys = keys.iter().filter(|(_, named)| named == path);
+        keys.next().map(|(key, _)| key.clone())
+    };
+    let watched = watched_files(config, environment);
+    let unread = watched
+        .iter()
+        .filter(|path| !confinement.admits(path))
+        .map(|path| (key_of(path), path.clone(), "read"));
+    let sinks = config.models.sinks();
+    let unkept = sinks
+        .filter(|(_, folder)| config.models.listen.is_some() && !confinement.keeps(folder))
+        .map(|(key, folder)| (Some(key), folder.to_owned(), "write"));
+    let problem = |(key, path, what): (_, PathBuf, _)| ReloadProblem {
+        file: Some(file.to_owned()),
+        key,
+        message: format!(
+            "{}: got a place where this process may no more {what}, expected one of the folders \
+             that the configuration named at the start: then it locked itself down",
+            path.display()
+        ),
+        remedy: Some(RESTART.to_owned()),
+        ..ReloadProblem::default()
+    };
+    unread.chain(unkept).map(problem).collect()
+}
+
+fn needs(config: &Config, file: &Path, environment: Environment<'_>) -> Needs {
+    let mut needs = Needs {
+        files: watched_files(config, environment),
+        ..Needs::default()
+    };
+    needs.files.insert(file.to_owned());
+    let named = files(config, environment);
+    needs.files.extend(named.into_iter().map(|(_, path)| path));
+    if config.models.listen.is_some() {
+        let sinks = config.models.sinks();
+        needs
+            .state_folders
+            .extend(sinks.map(|(_, folder)| folder.to_owned()));
+    }
+    for address in &config.listen.addresses {
+        match address {
+            ListenAddress::Tcp(address) => drop(needs.tcp_ports.insert(address.port())),
+            ListenAddress::Unix(path) => {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                needs
+                    .socket_folders
+                    .extend(path.parent().map(Path::to_owned));
+            }
+        }
+    }
+    let others = [
+        config.listen.redirect_http,
+        Some(config.admin.address),
+        config.admin.probe_address,
+        config.models.listen,
+    ];
+    let others = others.into_iter().flatten();
+    needs
+        .tcp_ports
+        .extend(others.map(|address: SocketAddr| address.port()));
+    needs
+}
+
+/// Every file that a configuration names by a key of its own, in use or not: a reload
+/// may put it to use.
+fn files(config: &Config, environment: Environment<'_>) -> Vec<(String, PathBuf)> {
+    let mut files = Vec::new();
+    let mut add = |key: &str, path: Option<&PathBuf>| {
+        files.extend(path.map(|path| (key.to_owned(), path.clone())));
+    };
+    if let Some(tls) = &config.gateway.tls {
+        add("gateway.tls.certPath", Some(&tls.cert_path));
+        if let TlsKey::File(path) = &tls.key {
+            add("gateway.tls.keyPath", Some(path));
+        }
+        add("gateway.tls.clientCaPath", tls.client_ca_path.as_ref());
+    }
+    add("upstream.caFile", config.upstream.ca_file.as_ref());
+    if let AllowUsersSource::File(path) = &config.gateway.trusted_proxy.allow_users {
+        add("gateway.auth.trustedProxy.allowUsersFile", Some(path));
+    }
+    add("models.envFile", config.models.env_file.as_ref());
+    for (name, provider) in &config.models.providers {
+        let key = format!("models.providers.{name}.caFile");
+        add(&key, provider.ca_file.as_ref());
+    }
+    for (name, provider) in config.secrets.listed() {
+        if let Provider::File(file) = provider {
+            let key = format!("secrets.providers.{name}.path");
+            add(&key, file.location(environment).ok().as_ref());
+        }
+    }
+    files
+}

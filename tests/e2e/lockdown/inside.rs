@@ -1,0 +1,169 @@
+//! The lock-down itself, called as `run` calls it, and tried from within.
+
+use nix::libc;
+use nix::sys::prctl;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use portcullis::config;
+use portcullis::secrets::env;
+use portcullis::server;
+use socket2::{Domain, Socket, Type};
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::net::{TcpListener, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const FOLDER: &str = "PORTCULLIS_TEST_FOLDER";
+const PORT: &str = "PORTCULLIS_TEST_PORT";
+
+#[test]
+fn a_process_that_is_locked_down_reaches_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for name in ["config", "outside"] {
+        fs::create_dir(path(name)).unwrap();
+    }
+    fs::write(path("outside/shadow"), "root:s3cret").unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    let config = format!(
+        "[listen]\naddress = \"127.0.0.1:{port}\"\n[upstream]\nurl = \"http://127.0.0.1:9\"\n\
+         [gateway]\ntrustedProxies = [\"10.0.0.1\"]\n[gateway.auth]\nmode = \"trusted-proxy\"\n\
+         [gateway.auth.trustedProxy]\nuserHeader = \"x-user\"\nallowUsersFile = \"{users}\"\n\
+         [admin]\naddress = \"127.0.0.1:9180\"\n[models]\nlisten = \"127.0.0.1:8790\"\n\
+         stateDir = \"{state}\"\n",
+        users = path("config/users").display(),
+        state = path("state").display(),
+    );
+    fs::write(path("config/portcullis.toml"), config).unwrap();
+    fs::write(path("config/users"), "nick").unwrap();
+    drop(free);
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "lockdown::inside::attempts",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env(FOLDER, folder.path())
+        .env(PORT, port.to_string())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}{complaints}");
+    assert!(text.contains("1 passed"), "{text}");
+    // What it was to write is there, and no more.
+    assert_eq!(fs::read_to_string(path("state/kept")).unwrap(), "two");
+    assert!(!path("config/planted").exists() && !path("outside/planted").exists());
+}
+
+/// What a thread of the process comes to.
+fn attempt<T: Send + 'static>(what: impl FnOnce() -> T + Send + 'static) -> T {
+    std::thread::spawn(what).join().unwrap()
+}
+
+fn denied<T>(outcome: io::Result<T>) {
+    let error = outcome.err().expect("it is not denied");
+    assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
+}
+
+/// Not known to the kernel, as far as this process can tell.
+fn absent<T>(outcome: io::Result<T>) {
+    let error = outcome.err().expect("it is there");
+    assert_eq!(error.raw_os_error(), Some(libc::ENOSYS), "{error}");
+}
+
+#[test]
+#[ignore = "gives up most of what it may do: the test above runs it in a process of its own"]
+fn attempts() {
+    let folder = PathBuf::from(std::env::var_os(FOLDER).unwrap());
+    let port: u16 = std::env::var(PORT).unwrap().parse().unwrap();
+    let file = folder.join("config/portcullis.toml");
+    let parsed = config::parse(&fs::read_to_string(&file).unwrap()).unwrap();
+    // Everything below can be done before.
+    fs::read_to_string(folder.join("outside/shadow")).unwrap();
+    Command::new("/bin/true").status().unwrap();
+    memmap2::MmapMut::map_anon(1).unwrap().make_exec().unwrap();
+
+    let confinement = server::lock_down(&parsed.config, &file, &env::Process);
+    let report = confinement.report();
+    assert!(report.no_new_privs && report.is_whole(), "{report:?}");
+
+    let here = folder.clone();
+    attempt(move || files(&here));
+    attempt(move || programs());
+    attempt(move || network(port));
+}
+
+fn files(folder: &Path) {
+    let path = |name: &str| folder.join(name);
+    // A file that comes into a folder later is read, for so it is renewed.
+    denied(fs::read_to_string(path("outside/shadow")));
+    for secret in [
+        "/etc/shadow",
+        "/etc/passwd",
+        "/proc/self/environ",
+        "/proc/self/mem",
+    ] {
+        // Only root is kept from all of `/etc`: it could read secrets there.
+        if secret != "/etc/passwd" || nix::unistd::geteuid().is_root() {
+            denied(File::open(secret));
+        }
+    }
+    for place in ["/", "/root", "/proc", folder.to_str().unwrap()] {
+        denied(fs::read_dir(place));
+    }
+    assert_eq!(fs::read_to_string(path("config/users")).unwrap(), "nick");
+    let mut writing = OpenOptions::new();
+    writing.write(true);
+    denied(writing.open(path("config/users")));
+    denied(fs::write(path("config/planted"), ""));
+    denied(fs::write(path("outside/planted"), ""));
+    denied(fs::rename(path("outside/shadow"), path("config/planted")));
+    denied(fs::remove_file(path("config/users")));
+    denied(fs::remove_file(path("outside/shadow")));
+    absent(std::os::unix::fs::symlink(
+        "/etc/shadow",
+        path("state/link"),
+    ));
+    absent(fs::hard_link(path("outside/shadow"), path("state/link")));
+
+    fs::write(path("state/next"), "one").unwrap();
+    fs::rename(path("state/next"), path("state/kept")).unwrap();
+    fs::write(path("state/kept"), "two").unwrap();
+    fs::write(path("state/gone"), "").unwrap();
+    fs::remove_file(path("state/gone")).unwrap();
+    File::open(path("state")).unwrap().sync_all().unwrap();
+}
+
+fn programs() {
+    assert!(Command::new("/bin/true").status().is_err());
+    // Neither `fork` nor `vfork` stands behind that alone.
+    absent(Err::<(), _>(std::os::unix::process::CommandExt::exec(
+        &mut Command::new("/bin/true"),
+    )));
+    let parent = nix::unistd::getppid();
+    absent(kill(parent, None).map_err(io::Error::from));
+    absent(kill(Pid::this(), None).map_err(io::Error::from));
+    for name in ["mem", "environ", "maps"] {
+        denied(File::open(format!("/proc/{parent}/{name}")));
+    }
+    // What would let others look into it again.
+    absent(prctl::set_dumpable(true).map_err(io::Error::from));
+    let memory = memmap2::MmapMut::map_anon(1).unwrap();
+    absent(memory.make_exec());
+}
+
+fn network(port: u16) {
+    TcpListener::bind(("127.0.0.1", port)).unwrap();
+    denied(TcpListener::bind(("127.0.0.1", 0)));
+    for family in [libc::AF_PACKET, libc::AF_VSOCK, libc::AF_ALG] {
+        absent(Socket::new(Domain::from(family), Type::STREAM, None));
+    }
+    absent(Socket::new(Domain::IPV4, Type::RAW, None));
+    // Addresses are still found by name, and interfaces listed.
+    assert!(("localhost", 80).to_socket_addrs().unwrap().count() > 0);
+    assert!(nix::ifaddrs::getifaddrs().unwrap().count() > 0);
+}
