@@ -11,8 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// What to do about a path that was given up.
-const RESTART: &str =
-    "restart Portcullis: `--no-lockdown` is there for tests of whether this is it";
+const RESTART: &str = "restart Portcullis, or keep it in a folder that it uses already";
 
 /// Gives up what serving this configuration doesn't take: for the calling thread, and
 /// those that it starts from here on. `file` is the configuration's own.
@@ -147,6 +146,10 @@ fn files(config: &Config, environment: Environment<'_>) -> Vec<(String, PathBuf)
     add("upstream.caFile", config.upstream.ca_file.as_ref());
     if let AllowUsersSource::File(path) = &config.gateway.trusted_proxy.allow_users {
         add("gateway.auth.trustedProxy.allowUsersFile", Some(path));
+    }
+    if let Some(assertion) = &config.gateway.trusted_proxy.assertion {
+        let key = "gateway.auth.trustedProxy.assertion.caFile";
+        add(key, assertion.ca_file.as_ref());
     }
     add("models.envFile", config.models.env_file.as_ref());
     for (name, provider) in &config.models.providers {
