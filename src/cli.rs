@@ -108,13 +108,17 @@ enum Command {
     Completions(completions::Arguments),
     /// Print the man page
     Man,
-    /// Run commands for a `run` that has locked itself down
-    #[command(name = exec_helper::NAME, hide = true)]
-    ExecHelper(exec_helper::Arguments),
 }
 
 /// Reads the command line and does what it says.
 pub fn run() -> ExitCode {
+    // No command for users: help, completions and the man page don't know it.
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|name| name == exec_helper::NAME)
+    {
+        return exec_helper::run(std::env::args_os().skip(1));
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -135,6 +139,5 @@ pub fn run() -> ExitCode {
         Command::Models(command) => models::run(command),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man => completions::man(),
-        Command::ExecHelper(arguments) => exec_helper::run(arguments),
     }
 }

@@ -1,12 +1,12 @@
 //! `portcullis exec-helper`: started by `run`, never by hand. Runs the commands of
 //! exec providers for a process that has locked itself down.
 
-use super::{EXIT_FAILURE, output};
+use super::{EXIT_FAILURE, EXIT_USAGE, output};
 use crate::config::{self, MAX_CONFIG_BYTES};
 use crate::regular_file;
 use crate::secrets::{ExecProvider, Provider, ProviderName, Unlisted, env, serve_commands};
 use crate::server;
-use clap::Args;
+use clap::Parser;
 use nix::sys::prctl;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -21,8 +21,9 @@ use std::process::ExitCode;
 pub(super) const NAME: &str = "exec-helper";
 
 /// Arguments of `exec-helper`.
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
+#[derive(Debug, Parser)]
+#[command(name = NAME)]
+struct Arguments {
     /// The configuration whose commands are run
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
@@ -38,7 +39,14 @@ pub(super) fn command_line(config: &Path, allow_core_dumps: bool) -> Vec<OsStrin
     line
 }
 
-pub(super) fn run(arguments: Arguments) -> ExitCode {
+pub(super) fn run(line: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(line) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            output::complain(format_args!("portcullis: {error}"));
+            return EXIT_USAGE.into();
+        }
+    };
     let outcome = prepare(arguments.allow_core_dumps).and_then(|stream| {
         let answers = stream.try_clone().map_err(|error| error.to_string())?;
         let mut book = Book::of(arguments.config);

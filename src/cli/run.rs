@@ -128,7 +128,7 @@ pub(super) fn run(arguments: &Arguments, verbosity: Verbosity) -> ExitCode {
 fn no_helper(error: &io::Error) -> ExitCode {
     output::complain(format_args!(
         "portcullis: can't start the helper process that runs commands (`--no-lockdown` does \
-         without): {error}"
+         without it): {error}"
     ));
     EXIT_FAILURE.into()
 }

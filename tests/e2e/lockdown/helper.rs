@@ -122,7 +122,12 @@ impl Helper {
         stream
             .set_read_timeout(Some(crate::sidecar::PATIENCE))
             .unwrap();
-        Self { stream, child }
+        let mut helper = Self { stream, child };
+        // It says first that it is ready, by an empty answer to nothing.
+        let mut ready = [0; 13];
+        helper.stream.read_exact(&mut ready).unwrap();
+        assert_eq!(ready, [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        helper
     }
 
     fn write(&mut self, content: &[u8]) {

@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 
 /// How much longer than its command the helper may take, waiting for others included.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long it may take until it is ready.
+const START: Duration = Duration::from_secs(10);
 /// How long it may take to end, beside what it kills.
 const END: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(2);
@@ -83,13 +85,17 @@ impl HelperStart {
         Ok(Self { child, stream })
     }
 
-    /// From now on this process' commands are run by the helper. Starts the thread
-    /// that takes its answers; `when_gone` is called there if it ends before us.
+    /// From now on this process' commands are run by the helper, which is waited for.
+    /// Starts the thread that takes its answers; `when_gone` is called there if it ends
+    /// before us.
     ///
     /// # Errors
-    /// The system's, where it gives no thread.
+    /// The system's, and where it isn't ready in time.
     pub fn appoint(self, when_gone: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        let Self { child, stream } = self;
+        let Self { child, mut stream } = self;
+        stream.set_read_timeout(Some(START))?;
+        wire::greeted(&mut stream)?;
+        stream.set_read_timeout(None)?;
         let waiting = Arc::new(Mutex::new(Waiting::default()));
         let (mut answers, of_thread) = (stream.try_clone()?, waiting.clone());
         std::thread::Builder::new()

@@ -32,10 +32,11 @@ pub struct Unlisted {
 /// The stream's.
 pub fn serve(
     mut questions: impl Read,
-    answers: impl Write + Send,
+    mut answers: impl Write + Send,
     environment: Environment<'_>,
     mut look_up: impl FnMut(&ProviderName) -> Result<ExecProvider, Unlisted>,
 ) -> io::Result<()> {
+    wire::greet(&mut answers)?;
     let answers = Mutex::new(answers);
     let running = AtomicUsize::new(0);
     std::thread::scope(|scope| {

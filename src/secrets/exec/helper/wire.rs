@@ -11,6 +11,8 @@ pub(super) const MAX_QUESTION: usize = 1 << 20;
 /// The largest answer, in bytes: more than a command may be allowed to print.
 pub(super) const MAX_ANSWER: usize = 32 << 20;
 const HEAD: usize = 12;
+/// Of the empty answer that comes first, to no question: the helper is ready.
+const READY: u64 = 0;
 
 /// A command printed something: that is the content after this byte.
 const PRINTED: u8 = 0;
@@ -40,6 +42,20 @@ pub(super) struct Refusal {
 
 /// What the helper answers: a command's output, or why there is none.
 pub(super) type Answer = Result<SecretBuffer, Refusal>;
+
+/// Says that questions may come.
+pub(super) fn greet(stream: &mut impl Write) -> io::Result<()> {
+    answer(stream, READY, &Ok(SecretBuffer::new()))
+}
+
+/// Waits until it is said.
+pub(super) fn greeted(stream: &mut impl Read) -> io::Result<()> {
+    match answered(stream)? {
+        Some((READY, Ok(_))) => Ok(()),
+        Some(_) => Err(io::ErrorKind::InvalidData.into()),
+        None => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
 
 /// Writes a question.
 pub(super) fn ask(stream: &mut impl Write, number: u64, question: &Question) -> io::Result<()> {
@@ -141,6 +157,11 @@ mod tests {
         assert_eq!(asked(&mut stream).unwrap(), Some((7, question())));
         assert_eq!(asked(&mut stream).unwrap().unwrap().0, u64::MAX);
         assert!(asked(&mut stream).unwrap().is_none());
+
+        let mut bytes = Vec::new();
+        greet(&mut bytes).unwrap();
+        greeted(&mut &bytes[..]).unwrap();
+        assert!(greeted(&mut &[][..]).is_err());
 
         let mut bytes = Vec::new();
         let mut output = SecretBuffer::new();
