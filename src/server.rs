@@ -19,7 +19,7 @@ use crate::admin::{self, AdminState, Condition, Health, Kind, ReloadRequest, Ups
 use crate::broker::Broker;
 use crate::config::{Config, ListenAddress};
 use crate::confinement::Confinement;
-use crate::drain::DrainControl;
+use crate::drain::{DrainControl, Phase};
 use crate::listener::{self, Shared};
 use crate::local_caller::AllowedHosts;
 use crate::policy::Code;
@@ -311,8 +311,9 @@ impl Server {
 
         let signal = stop.first().await;
         let grace = self.shared.door.snapshot().limits.shutdown_grace;
-        tracing::info!(signal, grace_ms = grace.as_millis() as u64, "draining");
+        self.control.advance(Phase::Draining);
         self.health.drain();
+        tracing::info!(signal, grace_ms = grace.as_millis() as u64, "draining");
         let drained = drain::run(
             &self.control,
             accepting,

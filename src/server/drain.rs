@@ -11,7 +11,8 @@ use tokio::time::timeout;
 /// What WebSockets get, after the grace time, to say goodbye in.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Drains. Ends early when nothing is left.
+/// Waits for a drain that has begun, and closes what it has not ended in time. Ends early
+/// when nothing is left.
 pub(super) async fn run(
     control: &DrainControl,
     accepting: Vec<JoinHandle<()>>,
@@ -20,7 +21,6 @@ pub(super) async fn run(
     metrics: &Metrics,
     grace: Duration,
 ) {
-    control.advance(Phase::Draining);
     let all_gone = async {
         for task in accepting {
             // It takes the last connections from the backlog before it ends.
