@@ -14,6 +14,7 @@ use crate::regular_file;
 use crate::secrets::Environment;
 use crate::snapshot::{BuildError, Snapshot, watched_files};
 use crate::telemetry::with_causes;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +55,10 @@ pub(super) struct Reloader {
 
 /// What came of building a configuration anew.
 pub(super) struct Attempt {
+    /// Those of the configuration in force and those of the new one.
     files: Files,
+    /// The new one's.
+    wanted: BTreeSet<PathBuf>,
     built: Result<Built, Failure>,
 }
 
@@ -124,7 +128,11 @@ impl Reloader {
             };
             attempt(&place, &started, &current, &files, &serving)
         });
-        let Attempt { files, built } = match timeout(LONGEST, &mut building).await {
+        let Attempt {
+            files,
+            wanted,
+            built,
+        } = match timeout(LONGEST, &mut building).await {
             Ok(Ok(attempt)) => attempt,
             Ok(Err(_)) => {
                 if let Ok(files) = timeout(LOOK, self.files.again()).await {
@@ -155,6 +163,7 @@ impl Reloader {
                     return self.serving.kept(trigger, vec![problem], 0);
                 }
                 self.has_unapplied_files = false;
+                self.files = std::mem::take(&mut self.files).only(&wanted);
                 self.current = Arc::new(config);
                 let snapshot = Arc::new(snapshot);
                 self.door.replace(snapshot.clone());
@@ -216,11 +225,11 @@ fn attempt(
         Err(_) => Files::look(files.paths()),
     };
     let built = read.and_then(|config| build(config, place, started, current, serving));
-    let files = match built {
-        Ok(_) => files.only(&wanted),
-        Err(_) => files,
-    };
-    Attempt { files, built }
+    Attempt {
+        files,
+        wanted,
+        built,
+    }
 }
 
 fn read(path: &Path) -> Result<Config, Failure> {

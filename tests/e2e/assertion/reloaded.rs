@@ -2,7 +2,11 @@
 
 use super::*;
 use crate::recorder::Reply;
+use crate::sidecar::PATIENCE;
 use crate::websocket::{SWITCHED, close_frame, expect_echo, open_on};
+use std::time::{Duration, Instant};
+
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Serves requests, and WebSockets that echo.
 async fn both() -> Recorder {
@@ -137,4 +141,38 @@ async fn who_was_not_proven_before_an_assertion_was_asked_for_is_put_out() {
     assert_eq!(session.read_to_end().await, close_frame(4001));
     let mut session = open_on(sidecar.connect().await, &signed(&token)).await;
     expect_echo(&mut session, "after").await;
+}
+
+#[tokio::test]
+async fn files_of_the_configuration_in_force_are_watched_on_where_no_keys_came() {
+    let upstream = both().await;
+    let (signer, folder) = (Signer::p256(), tempfile::tempdir().unwrap());
+    let issuer = Issuer::with_keys(&[signer.jwk("ec")]);
+    let users = folder.path().join("users");
+    std::fs::write(&users, format!("{NICK}\nada@example.com\n")).unwrap();
+    let listed = "allowUsers = [\"nick@example.com\", \"ada@example.com\"]";
+    let in_file = format!("allowUsersFile = \"{}\"", users.display());
+    let gateway = gateway(&usual(&issuer.keys_url())).replace(listed, &in_file);
+    let sidecar = Setup::new().gateway(&gateway).spawn(&upstream.url());
+    let good = sidecar.config();
+    let elsewhere = good.replace(&issuer.keys_url(), &issuer.url("/nowhere"));
+    sidecar.edit(|_| elsewhere.replace(&in_file, listed));
+    assert_eq!(sidecar.reload().await.0, 422);
+    // Nick is taken off the list, which is in force, and nobody asks for a reload.
+    std::fs::write(&users, "ada@example.com\n").unwrap();
+    let by_itself = |status: Value| status["lastReload"]["trigger"] == "files";
+    let began = Instant::now();
+    while !by_itself(crate::reload::status(&sidecar).await) {
+        assert!(began.elapsed() < PATIENCE, "nobody watches the file");
+        tokio::time::sleep(LOOK).await;
+    }
+    sidecar.edit(|_| good);
+    let token = signer.token(&header("ES256", "ec"), &claims());
+    let mut connection = sidecar.connect().await;
+    while asked(&mut connection, &signed(&token)).await == "200" {
+        assert!(began.elapsed() < PATIENCE * 2, "he is still let in");
+        tokio::time::sleep(LOOK).await;
+    }
+    let denied = asked(&mut connection, &signed(&token)).await;
+    assert_eq!(denied, "trusted_proxy_user_not_allowed");
 }
