@@ -269,7 +269,7 @@ impl Signed {
 
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.expect("a clock that is right").as_secs();
-        let groups: Vec<String> = (0..20).map(|n| format!("group-{n}@example.com")).collect();
+        let groups: Vec<String> = (0..24).map(|n| format!("group-{n}@example.com")).collect();
         let claims = json!({"iss": ISSUER, "aud": ["claw"], "email": "user5@example.com",
             "groups": groups, "iat": now, "exp": now + 86_400});
         let header = json!({"alg": "ES256", "kid": "key-1", "typ": "JWT"});
