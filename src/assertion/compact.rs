@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -37,7 +37,9 @@ pub(super) struct Header {
     pub(super) alg: String,
     kid: Option<String>,
     typ: Option<String>,
-    crit: Option<Value>,
+    /// Whether it names extensions, whatever it says of them.
+    #[serde(default, deserialize_with = "is_there")]
+    crit: bool,
     /// AWS: the load balancer.
     pub(super) signer: Option<String>,
     /// AWS: the client at the identity provider.
@@ -116,7 +118,7 @@ fn read_header(bytes: &[u8]) -> Option<Header> {
 impl Header {
     fn check(&self) -> Result<(), String> {
         // RFC 7515 §4.1.11: whoever doesn't understand one of these must refuse.
-        if self.crit.is_some() {
+        if self.crit {
             return Err("got `crit` in its header, expected no extensions".to_owned());
         }
         let is_jwt = self.typ.as_ref().is_none_or(|typ| {
@@ -139,6 +141,10 @@ impl Header {
             Some(id) => Ok(id),
         }
     }
+}
+
+fn is_there<'de, D: Deserializer<'de>>(member: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(member).map(|_| true)
 }
 
 /// An object whose names are all different.

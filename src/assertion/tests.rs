@@ -295,6 +295,10 @@ fn no_confusion_of_algorithms_keys_or_headers_passes() {
             "its header is no JSON object with `alg`, each member once",
         ),
         (
+            json!({"alg": "ES256", "kid": "b", "crit": null}),
+            "got `crit` in its header, expected no extensions",
+        ),
+        (
             json!({"alg": "ES256", "kid": "b", "crit": ["exp"]}),
             "got `crit` in its header, expected no extensions",
         ),

@@ -80,15 +80,15 @@ impl Preset {
     }
 
     /// Where its keys are, as far as issuer and signer tell.
-    fn keys(self, issuer: &str, audience: &Audience) -> Option<String> {
+    fn keys(self, issuer: &str, audience: Option<&Audience>) -> Option<String> {
         let host = issuer.trim_start_matches("https://").trim_end_matches('/');
         match (self, audience) {
             (Self::Pomerium, _) => Some(format!("https://{host}/.well-known/pomerium/jwks.json")),
             (Self::CloudflareAccess, _) => Some(format!("https://{host}/cdn-cgi/access/certs")),
             (Self::GoogleIap, _) => Some(GOOGLE_KEYS.to_owned()),
-            (Self::AwsAlb, Audience::Balancer { signer, .. }) => balancer_region(signer)
+            (Self::AwsAlb, Some(Audience::Balancer { signer, .. })) => balancer_region(signer)
                 .map(|region| format!("https://public-keys.auth.elb.{region}.amazonaws.com")),
-            (Self::AwsAlb, Audience::OneOf(_)) | (Self::Oidc, _) => None,
+            (Self::AwsAlb, _) | (Self::Oidc, _) => None,
         }
     }
 }
@@ -168,8 +168,13 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<Asserti
             read_audience(&audience, walk)
         }
     };
+    let keys_url = read_keys_url(
+        &keys_url,
+        preset,
+        (issuer.as_deref(), audience.as_ref()),
+        walk,
+    );
     let (issuer, audience) = (issuer?, audience?);
-    let keys_url = read_keys_url(&keys_url, preset, (&issuer, &audience), walk);
     let carriage = match header.as_ref()?.as_str() {
         "authorization" => Carriage::Bearer,
         _ => Carriage::Plain,
@@ -290,15 +295,18 @@ fn read_balancer(
 fn read_keys_url(
     entry: &Entry<'_>,
     preset: Preset,
-    (issuer, audience): (&str, &Audience),
+    (issuer, audience): (Option<&str>, Option<&Audience>),
     walk: &mut Walk<'_>,
 ) -> Option<BaseUrl> {
     const URL: &str = "where the issuer's public keys are, https://HOST[:PORT]/PATH";
-    if !entry.is_present()
-        && let Some(known) = preset.keys(issuer, audience)
-        && let Ok(url) = BaseUrl::parse(&known)
-    {
-        return Some(url);
+    if !entry.is_present() && preset != Preset::Oidc {
+        // What it follows from is refused already.
+        let (issuer, _) = (issuer?, audience?);
+        if let Some(known) = preset.keys(issuer, audience)
+            && let Ok(url) = BaseUrl::parse(&known)
+        {
+            return Some(url);
+        }
     }
     let expected = match preset {
         Preset::Oidc => {

@@ -13,9 +13,10 @@ use super::user::{MAX_USER_BYTES, UserProblem};
 /// The rule that refused a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
-    /// The source is in none of the trusted networks, nor a trusted Unix peer; or it
-    /// hasn't the certificate of one.
+    /// The source is in none of the trusted networks, nor a trusted Unix peer.
     UntrustedSource,
+    /// The source's certificate is for none of the trusted names.
+    UntrustedCertificate,
     /// A loopback source without `allowLoopback`.
     LoopbackSource,
     /// An address of this host itself without `allowLocalInterface`.
@@ -86,8 +87,9 @@ pub(super) enum Missing {
 
 impl Code {
     /// Every code, in the order of the checks.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::UntrustedSource,
+        Self::UntrustedCertificate,
         Self::LoopbackSource,
         Self::LocalInterfaceSource,
         Self::LocalInterfaceCheckFailed,
@@ -107,6 +109,7 @@ impl Code {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::UntrustedSource => "trusted_proxy_untrusted_source",
+            Self::UntrustedCertificate => "trusted_proxy_untrusted_certificate",
             Self::LoopbackSource => "trusted_proxy_loopback_source",
             Self::LocalInterfaceSource => "trusted_proxy_local_interface_source",
             Self::LocalInterfaceCheckFailed => "trusted_proxy_local_interface_check_failed",
@@ -127,6 +130,7 @@ impl Code {
     pub const fn status(self) -> u16 {
         match self {
             Self::UntrustedSource
+            | Self::UntrustedCertificate
             | Self::LoopbackSource
             | Self::LocalInterfaceSource
             | Self::LocalInterfaceCheckFailed
@@ -155,6 +159,9 @@ impl Code {
     pub const fn message(self) -> &'static str {
         match self {
             Self::UntrustedSource => "the request did not come through a trusted proxy",
+            Self::UntrustedCertificate => {
+                "the request came with a certificate that is not a trusted proxy's"
+            }
             Self::LoopbackSource => "requests from loopback addresses are not accepted",
             Self::LocalInterfaceSource => {
                 "requests from this host's own addresses are not accepted"
@@ -186,7 +193,8 @@ impl Denial {
     /// The rule that refused.
     pub fn code(&self) -> Code {
         match self.0 {
-            Cause::UntrustedSource(_) | Cause::UnnamedCertificate(..) => Code::UntrustedSource,
+            Cause::UntrustedSource(_) => Code::UntrustedSource,
+            Cause::UnnamedCertificate(..) => Code::UntrustedCertificate,
             Cause::LoopbackSource(_) => Code::LoopbackSource,
             Cause::LocalInterfaceSource(_) => Code::LocalInterfaceSource,
             Cause::LocalInterfaceCheckFailed(_) => Code::LocalInterfaceCheckFailed,
@@ -361,6 +369,7 @@ mod tests {
             table,
             [
                 ("trusted_proxy_untrusted_source", 403, "forbidden"),
+                ("trusted_proxy_untrusted_certificate", 403, "forbidden"),
                 ("trusted_proxy_loopback_source", 403, "forbidden"),
                 ("trusted_proxy_local_interface_source", 403, "forbidden"),
                 (

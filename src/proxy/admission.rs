@@ -534,6 +534,7 @@ impl From<Code> for Belief {
     fn from(code: Code) -> Self {
         match code {
             Code::UntrustedSource
+            | Code::UntrustedCertificate
             | Code::LoopbackSource
             | Code::LocalInterfaceSource
             | Code::LocalInterfaceCheckFailed => Self::Nobody,

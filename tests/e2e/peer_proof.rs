@@ -140,7 +140,7 @@ async fn a_certificate_for_another_name_is_denied_and_the_log_says_for_which() {
         let code = answer.code();
         assert_eq!(
             (answer.status, code.as_str()),
-            (403, "trusted_proxy_untrusted_source"),
+            (403, "trusted_proxy_untrusted_certificate"),
             "{named}"
         );
         assert!(!String::from_utf8_lossy(&answer.body).contains(named.trim_matches('`')));

@@ -120,6 +120,10 @@ fn what_would_prove_nothing_is_refused() {
             ".audience: got an empty string",
         ),
         (
+            "preset = \"oidc\"",
+            ".keysUrl: got nothing, expected where the issuer's public keys are",
+        ),
+        (
             "preset = \"oidc\"\nissuer = \"i\"\naudience = \"a\"",
             ".keysUrl: got nothing, expected where the issuer's public keys are",
         ),

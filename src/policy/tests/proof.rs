@@ -283,7 +283,12 @@ fn a_source_needs_the_address_and_the_certificate() {
         let still = policy.still_permits(peer, "nick@example.com", Principal::User);
         assert_eq!(still.is_ok(), trusted, "{peer:?}");
         if let Err(denial) = still {
-            assert_eq!(denial.code(), Code::UntrustedSource);
+            let is_listed = policy.lists(source);
+            let code = match is_listed {
+                true => Code::UntrustedCertificate,
+                false => Code::UntrustedSource,
+            };
+            assert_eq!(denial.code(), code);
         }
     }
     let denial = policy.still_permits(

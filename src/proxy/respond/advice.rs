@@ -45,6 +45,15 @@ const ADVICE: &[(&str, Advice)] = &[
         },
     ),
     (
+        "trusted_proxy_untrusted_certificate",
+        Advice {
+            title: "You can’t come in this way",
+            what: "The program that passed the request on is not one that this service knows.",
+            person: USE_THE_ADDRESS,
+            administrator: "The source’s certificate is for none of gateway.auth.trustedProxy.clientCertNames. If it is your proxy’s, add one of its subject alternative names there, or give the proxy a certificate for one that is; the log shows the first that came.",
+        },
+    ),
+    (
         "trusted_proxy_loopback_source",
         Advice {
             title: "You can’t come in this way",
@@ -281,6 +290,7 @@ mod tests {
     fn every_code_of_the_front_door_has_advice_of_its_own() {
         let denials = [
             "trusted_proxy_untrusted_source",
+            "trusted_proxy_untrusted_certificate",
             "trusted_proxy_loopback_source",
             "trusted_proxy_local_interface_source",
             "trusted_proxy_local_interface_check_failed",

@@ -77,12 +77,15 @@ async fn names_are_swapped_by_a_reload_for_open_connections_as_well() {
     let (status, answer) = sidecar.reload().await;
     assert_eq!(status, 200, "{answer}");
     opened
-        .expect_refused(403, "trusted_proxy_untrusted_source")
+        .expect_refused(403, "trusted_proxy_untrusted_certificate")
         .await;
     let ended = sidecar
         .logged(|line| line["revocation.code"].is_string())
         .await;
-    assert_eq!(ended["revocation.code"], "trusted_proxy_untrusted_source");
+    assert_eq!(
+        ended["revocation.code"],
+        "trusted_proxy_untrusted_certificate"
+    );
     assert_eq!(old.ask(&ask()).await.unwrap().status, 403);
     assert_eq!(new.ask(&ask()).await.unwrap().status, 200);
     kept.expect_served().await;
