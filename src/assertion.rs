@@ -24,7 +24,7 @@ pub use key_store::{Fetch, FetchError, KeyStore, Layout, State, keep_fresh};
 
 use crate::policy::{AssertionFault, Claimed, Verify};
 use cache::{Cache, Verified};
-use claims::{Bearer, Times};
+use claims::Times;
 use compact::Compact;
 use key_set::KeySet;
 use std::cell::{Cell, OnceCell};
@@ -106,16 +106,15 @@ impl Examination<'_> {
         let algorithm = expectations.algorithm(header).map_err(invalid)?;
         let id = header.key_id().map_err(invalid)?;
         let Some(key) = known.find(id, algorithm, self.now) else {
-            let fault = unknown(id, &known, self.now);
+            // Nobody need look for the key of what is wrong whoever signed it.
+            expectations.judge(&compact, self.now)?;
             self.unknown_key.set(Some(id.into()));
-            return Err(fault);
+            return Err(unknown(id, &known, self.now));
         };
         if !algorithm.verifies(key, compact.signed(), compact.signature()) {
             return Err(invalid("its signature doesn't fit its key"));
         }
-        let claims = compact.claims().map_err(invalid)?;
-        let Times { ends } = expectations.check(header, &claims, self.now)?;
-        let bearer = Bearer::of(&claims, &expectations.claim).map_err(invalid)?;
+        let (bearer, Times { ends }) = expectations.judge(&compact, self.now)?;
         let verified = Arc::new(Verified {
             bearer,
             ends,

@@ -1,7 +1,7 @@
 //! What must stand in an assertion. Pure: the clock is passed in.
 
 use super::algorithm::Algorithm;
-use super::compact::Header;
+use super::compact::{Compact, Header};
 use super::{LEEWAY, invalid, printable};
 use crate::policy::{AssertionFault, Claimed};
 use serde_json::{Map, Value};
@@ -75,13 +75,21 @@ impl Expectations {
             })
     }
 
-    /// Checks all that must be right at `now`, and says how long it will be.
-    pub(super) fn check(
+    /// Whom a token is about and how long, if all that it says is right at `now`. Whether
+    /// it is genuine is another question.
+    pub(super) fn judge(
         &self,
-        header: &Header,
-        claims: &Claims,
+        token: &Compact<'_>,
         now: u64,
-    ) -> Result<Times, AssertionFault> {
+    ) -> Result<(Bearer, Times), AssertionFault> {
+        let claims = token.claims().map_err(invalid)?;
+        let times = self.check(token.header(), &claims, now)?;
+        let bearer = Bearer::of(&claims, &self.claim).map_err(invalid)?;
+        Ok((bearer, times))
+    }
+
+    /// Checks all that must be right at `now`, and says how long it will be.
+    fn check(&self, header: &Header, claims: &Claims, now: u64) -> Result<Times, AssertionFault> {
         self.check_parties(header, claims).map_err(invalid)?;
         let in_header = match &self.audience {
             Audience::Balancer { .. } => header.exp.as_ref(),

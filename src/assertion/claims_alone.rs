@@ -34,9 +34,7 @@ impl Verify for ClaimsAlone<'_> {
         let header = compact.header();
         expectations.algorithm(header).map_err(invalid)?;
         header.key_id().map_err(invalid)?;
-        let claims = compact.claims().map_err(invalid)?;
-        expectations.check(header, &claims, self.now)?;
-        let bearer = Bearer::of(&claims, &expectations.claim).map_err(invalid)?;
+        let (bearer, _) = expectations.judge(&compact, self.now)?;
         Ok(self.bearer.get_or_init(|| bearer).claimed())
     }
 }

@@ -23,6 +23,9 @@ const GAP: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Keys that are kept where each is fetched by itself.
 const MOST_EACH: usize = 16;
+/// Unknown keys that may be asked for within [`GAP`] there: a false one must not take the
+/// place of one that is new.
+const MOST_SOUGHT: usize = 10;
 
 /// Gets what is published.
 #[async_trait]
@@ -66,8 +69,56 @@ pub struct KeyStore {
 struct Flight {
     is_under_way: bool,
     began: Option<Instant>,
+    /// The keys that were asked for a moment ago, where each is by itself.
+    sought: Vec<(Box<str>, Instant)>,
     error: Option<FetchError>,
     succeeded: Option<u64>,
+}
+
+/// Whether a fetch may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Clearance {
+    Given,
+    /// Another one is under way.
+    UnderWay,
+    /// The same was tried a moment ago, or too much else was.
+    TooSoon,
+}
+
+/// What a wait was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sought {
+    It,
+    Another,
+}
+
+/// A fetch that is under way until this is dropped, however it ends.
+struct Flying<'s>(&'s KeyStore);
+
+impl Flying<'_> {
+    fn report(self, fetched: Result<(), FetchError>) -> Result<(), FetchError> {
+        let mut flight = self.0.flight.lock().unwrap_or_else(PoisonError::into_inner);
+        match &fetched {
+            Ok(()) => {
+                flight.error = None;
+                flight.succeeded = Some(unix_now());
+            }
+            Err(error) => {
+                tracing::warn!(error.detail = %error, "the issuer's keys can't be fetched");
+                flight.error = Some(error.clone());
+            }
+        }
+        fetched
+    }
+}
+
+impl Drop for Flying<'_> {
+    fn drop(&mut self) {
+        let mut flight = self.0.flight.lock().unwrap_or_else(PoisonError::into_inner);
+        flight.is_under_way = false;
+        drop(flight);
+        self.0.ended.send_replace(());
+    }
 }
 
 /// What is known of the keys, for operators.
@@ -129,73 +180,87 @@ impl KeyStore {
         if self.layout == Layout::Each && self.current().keys.is_empty() {
             return Ok(());
         }
-        if !self.take_off(Duration::ZERO) {
+        let Clearance::Given = self.take_off(None) else {
             return Ok(());
-        }
+        };
+        let flying = Flying(self);
         let fetched = match self.layout {
             Layout::Set => self.fetch_set().await,
             Layout::Each => self.fetch_each().await,
         };
-        self.land(fetched)
+        flying.report(fetched)
     }
 
-    /// Fetches the key `id`, which isn't known, unless a fetch began a moment ago; gives
+    /// Fetches the key `id`, which isn't known, unless that was tried a moment ago; gives
     /// up waiting after a while.
     pub async fn seek(self: &Arc<Self>, id: &str) {
         if self.layout == Layout::Each && !is_plain(id) {
             return;
         }
-        let mut ended = self.ended.subscribe();
-        if self.take_off(GAP) {
-            let (store, id) = (self.clone(), Box::<str>::from(id));
-            // By itself: whoever asked may leave, and others wait for it.
-            tokio::spawn(async move {
-                let fetched = match store.layout {
-                    Layout::Set => store.fetch_set().await,
-                    Layout::Each => store.fetch_one(&id).await,
-                };
-                // Said in the log.
-                let _ = store.land(fetched);
-            });
-        } else if !self.is_under_way() {
-            return;
-        }
-        let _ = timeout(PATIENCE, ended.changed()).await;
+        // Where each is fetched by itself, what is under way may be another's.
+        let _ = timeout(PATIENCE, async {
+            while self.seek_once(id).await == Sought::Another {}
+        })
+        .await;
     }
 
-    /// Whether a fetch may begin: none is under way, and the last one began `gap` ago.
-    fn take_off(&self, gap: Duration) -> bool {
+    async fn seek_once(self: &Arc<Self>, id: &str) -> Sought {
+        let mut ended = self.ended.subscribe();
+        let clearance = self.take_off(Some(id));
+        match clearance {
+            Clearance::TooSoon => return Sought::It,
+            Clearance::UnderWay => {}
+            Clearance::Given => {
+                // The end of an earlier one is not what is waited for.
+                ended.mark_unchanged();
+                let (store, id) = (self.clone(), Box::<str>::from(id));
+                // By itself: whoever asked may leave, and others wait for it.
+                tokio::spawn(async move {
+                    let flying = Flying(&store);
+                    let fetched = match store.layout {
+                        Layout::Set => store.fetch_set().await,
+                        Layout::Each => store.fetch_one(&id).await,
+                    };
+                    // Said in the log.
+                    let _ = flying.report(fetched);
+                });
+            }
+        }
+        // It ends whatever becomes of it, and the store outlives this.
+        let _ = ended.changed().await;
+        match (self.layout, clearance) {
+            (Layout::Each, Clearance::UnderWay) => Sought::Another,
+            _ => Sought::It,
+        }
+    }
+
+    /// Whether a fetch may begin: of what is known, or of the key `sought`, which isn't.
+    fn take_off(&self, sought: Option<&str>) -> Clearance {
         let mut flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_early = flight.began.is_some_and(|began| began.elapsed() < gap);
-        if flight.is_under_way || is_early {
-            return false;
+        if flight.is_under_way {
+            return Clearance::UnderWay;
+        }
+        let now = Instant::now();
+        if let Some(id) = sought {
+            let is_late = |began: Instant| now.duration_since(began) >= GAP;
+            let is_early = match self.layout {
+                Layout::Set => flight.began.is_some_and(|began| !is_late(began)),
+                Layout::Each => {
+                    flight.sought.retain(|(_, began)| !is_late(*began));
+                    let is_again = flight.sought.iter().any(|(earlier, _)| **earlier == *id);
+                    is_again || flight.sought.len() >= MOST_SOUGHT
+                }
+            };
+            if is_early {
+                return Clearance::TooSoon;
+            }
+            if self.layout == Layout::Each {
+                flight.sought.push((id.into(), now));
+            }
         }
         flight.is_under_way = true;
-        flight.began = Some(Instant::now());
-        true
-    }
-
-    fn is_under_way(&self) -> bool {
-        let flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
-        flight.is_under_way
-    }
-
-    fn land(&self, fetched: Result<(), FetchError>) -> Result<(), FetchError> {
-        let mut flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
-        flight.is_under_way = false;
-        match &fetched {
-            Ok(()) => {
-                flight.error = None;
-                flight.succeeded = Some(unix_now());
-            }
-            Err(error) => {
-                tracing::warn!(error.detail = %error, "the issuer's keys can't be fetched");
-                flight.error = Some(error.clone());
-            }
-        }
-        drop(flight);
-        self.ended.send_replace(());
-        fetched
+        flight.began = Some(now);
+        Clearance::Given
     }
 
     async fn fetch_set(&self) -> Result<(), FetchError> {

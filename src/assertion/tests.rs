@@ -459,7 +459,12 @@ fn what_was_found_genuine_is_so_until_it_ends_or_the_keys_change() {
         assert_eq!(judged(&verifier, &token, now), expected, "{now}");
     }
     // Keys that nobody could renew end, and take with them what they had verified.
-    let stale = judged(&verifier, &token, NOW + 100);
+    let lasting = signer.token(&header, &good_claims());
+    assert_eq!(
+        judged(&verifier, &lasting, NOW + 99),
+        "user nick@example.com"
+    );
+    let stale = judged(&verifier, &lasting, NOW + 100);
     assert_eq!(
         stale,
         "the issuer's keys are not to be had: see the log and `/status`"
@@ -502,6 +507,12 @@ fn an_unknown_key_is_told_once_and_is_the_tokens_own() {
     assert!(examination.verify(token.as_bytes()).is_err());
     assert_eq!(examination.unknown_key().as_deref(), Some("new"));
     // A token that is wrong in another way asks for no keys.
+    let mut foreign = good_claims();
+    foreign["aud"] = json!("other");
+    let token = signer.token(&json!({"alg": "ES256", "kid": "new"}), &foreign);
+    let examination = verifier.examine(at(NOW));
+    assert!(examination.verify(token.as_bytes()).is_err());
+    assert_eq!(examination.unknown_key(), None);
     let unsigned = signer.token(&json!({"alg": "HS256", "kid": "new"}), &good_claims());
     let examination = verifier.examine(at(NOW));
     assert!(examination.verify(unsigned.as_bytes()).is_err());

@@ -62,11 +62,12 @@ pub(super) async fn serve<S>(
             Err(end) => return end.note(&door, &facts),
         };
         connection.changes.catch_up();
-        let snapshot = door.snapshot();
+        let mut snapshot = door.snapshot();
         let (admission, line) = match head {
             Head::Whole(length) => {
                 let head = &connection.inbound.unread()[..length];
-                let admitted = admit(&door, &snapshot, &facts, head).await;
+                let admitted =
+                    admit(&door, &mut snapshot, &mut connection.changes, &facts, head).await;
                 connection.inbound.consume(length);
                 admitted
             }
@@ -121,10 +122,12 @@ pub(super) async fn serve<S>(
     }
 }
 
-/// Reads the head and decides, while nothing else can touch the buffer.
+/// Reads the head and decides, while nothing else can touch the buffer. Where that took
+/// time, by the snapshot that is in force then, which takes the place of the other.
 async fn admit(
     door: &FrontDoor,
-    snapshot: &Snapshot,
+    snapshot: &mut Arc<Snapshot>,
+    changes: &mut Changes,
     facts: &ConnectionFacts,
     bytes: &[u8],
 ) -> (Admission, Line) {
@@ -141,6 +144,8 @@ async fn admit(
     };
     // Read again afterwards, rather than held by every request meanwhile.
     sought.seek().await;
+    changes.catch_up();
+    *snapshot = door.snapshot();
     let mut fields = FieldList::default();
     match read(bytes, snapshot, &mut fields) {
         Ok((view, line)) => {

@@ -218,10 +218,17 @@ async fn serve_stream(
     session: HttpSession,
 ) {
     changes.catch_up();
-    let snapshot = door.snapshot();
+    let mut snapshot = door.snapshot();
     let has_body = !session.is_body_empty();
     let stream = Http2Stream::new(session);
-    let admission = admit(door, &snapshot, facts, &stream, has_body).await;
+    let admission = admit(
+        door,
+        &mut snapshot,
+        &mut changes,
+        facts,
+        (&stream, has_body),
+    )
+    .await;
     let stall = snapshot.limits.body_stall_timeout;
     match admission {
         Admission::Refused(refused) => {
@@ -277,17 +284,18 @@ async fn serve_stream(
     }
 }
 
+/// Where deciding took time, it is by the snapshot that is in force then, which takes the
+/// place of the other.
 async fn admit(
     door: &FrontDoor,
-    snapshot: &Snapshot,
+    snapshot: &mut Arc<Snapshot>,
+    changes: &mut Changes,
     facts: &ConnectionFacts,
-    stream: &Http2Stream,
-    has_body: bool,
+    (stream, has_body): (&Http2Stream, bool),
 ) -> Admission {
-    let limits = &snapshot.limits;
     let decision = stream.with_header(|header| {
         let mut fields = FieldList::default();
-        match view(header, has_body, limits, &mut fields) {
+        match view(header, has_body, &snapshot.limits, &mut fields) {
             Ok(view) => door.admit(snapshot, facts, &view, fields.as_slice()),
             Err(error) => Ok(door.refuse_head(snapshot, facts, &error)),
         }
@@ -297,9 +305,11 @@ async fn admit(
         Err(sought) => sought,
     };
     sought.seek().await;
+    changes.catch_up();
+    *snapshot = door.snapshot();
     stream.with_header(|header| {
         let mut fields = FieldList::default();
-        match view(header, has_body, limits, &mut fields) {
+        match view(header, has_body, &snapshot.limits, &mut fields) {
             Ok(view) => door.admit_finally(snapshot, facts, &view, fields.as_slice()),
             Err(error) => door.refuse_head(snapshot, facts, &error),
         }

@@ -91,6 +91,16 @@ async fn whoever_waits_for_a_fetch_gets_what_it_brought() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fetch_that_is_cut_off_is_no_longer_under_way() {
+    let (store, asked) = store(Layout::Set, vec![set_of("a")]);
+    let cut = timeout(Duration::from_millis(1), store.fetch_known());
+    assert!(cut.await.is_err());
+    store.fetch_known().await.unwrap();
+    assert!(has(&store, "a"));
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_last_good_keys_stay_when_none_can_be_fetched() {
     let (store, _) = store(Layout::Set, vec![set_of("a"), gone()]);
     assert!(!store.state().is_ready);
@@ -149,6 +159,19 @@ async fn each_key_by_itself_is_asked_for_by_a_plain_id_alone() {
     assert_eq!(asked.load(Ordering::SeqCst), 0);
     store.seek("5a0e4b2c-1111-2222-3333-444455556666").await;
     assert_eq!(asked.load(Ordering::SeqCst), 1);
+    // Others are asked for meanwhile, and none of them twice.
+    for number in 0..100 {
+        store.seek(&format!("false-{}", number % 4)).await;
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 5);
+    for number in 0..100 {
+        store.seek(&format!("other-{number}")).await;
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), MOST_SOUGHT);
+    tokio::time::advance(GAP).await;
+    // Whoever waits for another's gets a turn when that has landed.
+    tokio::join!(store.seek("a"), store.seek("b"), store.seek("c"));
+    assert_eq!(asked.load(Ordering::SeqCst), MOST_SOUGHT + 3);
     // Whoever sends false ids doesn't take the process out of service.
     assert!(store.state().is_ready);
 }
