@@ -6,6 +6,7 @@ use super::document::OpenClawError;
 use crate::config::read_openclaw;
 use crate::regular_file;
 use serde_json::{Map, Value};
+use std::cell::Cell;
 use std::path::{Component, Path, PathBuf};
 
 const INCLUDE: &str = "$include";
@@ -14,6 +15,8 @@ const LOOKED_AT: [&str; 2] = ["gateway", "env"];
 /// The gateway's limits.
 const MAX_DEPTH: usize = 10;
 const MAX_BYTES: u64 = 2 << 20;
+/// Ours: files that include each other ten at a time would keep the doctor for ever.
+const MAX_FILES: usize = 256;
 
 /// Reads a config with what it includes for the keys that are looked at.
 pub(super) fn read(path: &Path) -> Result<Map<String, Value>, OpenClawError> {
@@ -25,6 +28,7 @@ pub(super) fn read(path: &Path) -> Result<Map<String, Value>, OpenClawError> {
     let reader = Reader {
         // What a symlink leads to must be inside, too.
         root: folder.canonicalize().unwrap_or_else(|_| folder.to_owned()),
+        files: Cell::new(0),
     };
     let place = File {
         path: &path,
@@ -38,6 +42,8 @@ pub(super) fn read(path: &Path) -> Result<Map<String, Value>, OpenClawError> {
 
 struct Reader {
     root: PathBuf,
+    /// How many were included.
+    files: Cell<usize>,
 }
 
 /// A file, and the ones that include it.
@@ -144,6 +150,10 @@ impl Reader {
         }
         if from.chain().count() > MAX_DEPTH {
             return Err(from.refused("nested deeper than 10 levels"));
+        }
+        self.files.set(self.files.get() + 1);
+        if self.files.get() > MAX_FILES {
+            return Err(from.refused("more than 256 files in all"));
         }
         let file = File {
             path: &path,
@@ -282,6 +292,26 @@ mod tests {
             let error = resolved(&files).unwrap_err().to_string();
             assert!(error.contains(problem), "{error}");
         }
+    }
+
+    #[test]
+    fn files_that_multiply_are_not_followed_for_ever() {
+        let next = |number: u32| {
+            let names = vec![format!("'{}.json5'", number + 1); 10];
+            format!("{{ $include: [{}] }}", names.join(", "))
+        };
+        let mut files = vec![(
+            "openclaw.json".to_owned(),
+            format!("{{ gateway: {} }}", next(0)),
+        )];
+        files.extend((1..8).map(|number| (format!("{number}.json5"), next(number))));
+        files.push(("8.json5".to_owned(), "{}".to_owned()));
+        let files: Vec<_> = files
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+            .collect();
+        let error = resolved(&files).unwrap_err().to_string();
+        assert!(error.contains("more than 256 files"), "{error}");
     }
 
     #[test]
