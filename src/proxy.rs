@@ -31,6 +31,7 @@ pub mod respond;
 mod response;
 mod websocket;
 
+pub(crate) use admission::write_upgrade;
 #[cfg(fuzzing)]
 pub(crate) use {
     admission::{RequestView, finish_head},

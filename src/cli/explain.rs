@@ -28,7 +28,8 @@ use std::process::ExitCode;
     after_help = "A request that a browser copied as a curl command line goes behind `--`; the \
 headers that the proxy in front adds go before it:\n  portcullis explain --source 10.0.0.5 \
 -H 'x-forwarded-user: nick@example.com' -- curl 'https://claw.example.com/' -H 'accept: */*'\n\n\
-Exit codes: 0 permitted, 1 denied, 2 bad configuration or usage."
+Exit codes: 0 permitted, 1 denied, 2 neither can be told: bad configuration or usage; with \
+--denial also no answer, no such id, or too little kept of the request to decide it anew."
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -146,6 +147,7 @@ fn asked(arguments: &Arguments) -> Result<Asked, String> {
             host: "localhost".to_owned(),
             upgrade: Upgrade::None,
             fields: Vec::new(),
+            is_open: false,
         },
     };
     if arguments.websocket {

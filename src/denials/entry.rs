@@ -78,7 +78,7 @@ pub struct SeenRequest {
     pub is_websocket: bool,
     /// The fields in the order received.
     pub fields: Vec<SeenField>,
-    /// The user header and required ones that didn't come.
+    /// The user header, the assertion's and required ones that didn't come.
     pub absent: Vec<String>,
     /// Something was too long to be kept whole.
     pub is_cut: bool,
@@ -228,6 +228,7 @@ fn absent(policy: &Policy, fields: &[Field<'_>]) -> Vec<String> {
             .any(|field| field.name.eq_ignore_ascii_case(name))
     };
     std::iter::once(policy.user_header())
+        .chain(policy.assertion_header().map(|(name, _)| name))
         .chain(policy.required_headers())
         .map(|name| name.as_str())
         .filter(|name| !came(name))

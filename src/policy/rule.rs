@@ -2,6 +2,7 @@
 //! and what of a request may be shown while it is told.
 
 use super::Policy;
+use super::assertion::Carriage;
 use super::class::{Class, Found};
 use super::denial::{Cause, Denial};
 use super::names::{FieldName, same_folded};
@@ -126,6 +127,13 @@ impl Policy {
         }
     }
 
+    /// The header in which a signed assertion must come, and how it holds it; none: none
+    /// is asked for.
+    pub fn assertion_header(&self) -> Option<(&FieldName, Carriage)> {
+        let rule = self.assertion.as_ref()?;
+        Some((&rule.header, rule.carriage))
+    }
+
     /// The headers that must come.
     pub fn required_headers(&self) -> &[FieldName] {
         &self.required_headers
@@ -146,8 +154,8 @@ impl Policy {
 mod tests {
     use super::super::denial::Missing;
     use super::super::{
-        AllowUsers, AssertionFault, AssertionRule, Carriage, Code, LocalInterface, MAX_FIELDS,
-        PROBE_HEADER, PolicyConfig, Source, TrustedNets, UserProblem,
+        AllowUsers, AssertionFault, AssertionRule, Code, LocalInterface, MAX_FIELDS, PROBE_HEADER,
+        PolicyConfig, Source, TrustedNets, UserProblem,
     };
     use super::*;
     use std::collections::HashSet;

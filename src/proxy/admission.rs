@@ -566,11 +566,16 @@ pub(crate) fn finish_head(view: &RequestView<'_>, head: &mut Vec<u8>) {
         }
         Framing::Empty | Framing::UntilClose => {}
     }
-    if view.upgrade == Upgrade::Websocket {
+    write_upgrade(view.upgrade, head);
+    head.extend_from_slice(b"\r\n");
+}
+
+/// What asks the upstream for the protocol that the client wants.
+pub(crate) fn write_upgrade(upgrade: Upgrade, head: &mut Vec<u8>) {
+    if upgrade == Upgrade::Websocket {
         write_field(head, "connection", b"Upgrade");
         write_field(head, "upgrade", b"websocket");
     }
-    head.extend_from_slice(b"\r\n");
 }
 
 fn kind(view: &RequestView<'_>) -> RequestKind {

@@ -166,7 +166,8 @@ async fn told_from_elsewhere(code: &str, gateway: &str) -> Value {
 async fn a_changed_configuration_is_what_a_denial_is_decided_by_anew() {
     let upstream = Recorder::spawn().await;
     let sidecar = Setup::new().gateway(GATEWAY).spawn(&upstream.url());
-    let fields = "x-forwarded-user: eve@example.com\r\nx-forwarded-proto: https\r\nx-request-id: eves-first\r\n";
+    let fields = "x-forwarded-user: eve@example.com\r\nx-forwarded-proto: https\r\nx-request-id: eves-first\r\n\
+         user-agent: curl/8.14.1\r\naccept: */*\r\n";
     let answer = sidecar
         .send(&format!("GET / HTTP/1.1\r\n{}", planted(fields)))
         .await;
@@ -184,6 +185,19 @@ async fn a_changed_configuration_is_what_a_denial_is_decided_by_anew() {
     let address = sidecar.admin.to_string();
     let output = explain(&sidecar, &["--denial", "eves-first", "--address", &address]).await;
     assert_eq!(output.status.code(), Some(0));
+    // A value that was not kept is its length, here as in the list of what came.
+    let said = text(&output.stdout);
+    let (_, gets) = said.split_once("the upstream gets:").unwrap();
+    for shown in [
+        "x-forwarded-user: eve@example.com",
+        "x-proof: [13 bytes]",
+        "user-agent: [11 bytes]",
+        "accept: [3 bytes]",
+        "cookie: [at most 15 bytes]",
+    ] {
+        assert!(gets.contains(&format!("  {shown}\n")), "{shown}: {said}");
+    }
+    assert!(!gets.contains("Bearer"), "{said}");
     assert_eq!(sidecar.reload().await.0, 200);
     assert_eq!(
         sidecar
@@ -276,10 +290,14 @@ async fn the_list_is_short_and_latest_first_and_the_oldest_goes() {
 
     let address = sidecar.admin.to_string();
     let output = explain(&sidecar, &["--denial", "denied-0", "--address", &address]).await;
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2), "1 would be: denied");
     assert!(text(&output.stderr).contains("the last 1,000"));
     let output = explain(&sidecar, &["--denial", "a b", "--address", &address]).await;
     assert_eq!(output.status.code(), Some(2));
+    let nobody = ["--denial", "denied-1", "--address", "127.0.0.1:9"];
+    let output = explain(&sidecar, &nobody).await;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("can't reach"));
 }
 
 #[tokio::test]
@@ -349,6 +367,12 @@ async fn a_pasted_curl_line_is_decided_and_its_secrets_are_not_repeated() {
         assert!(said.contains(shown), "{shown} is not in\n{said}");
     }
     assert!(!said.contains(CANARY), "{said}");
+    let upgrade = explain(&sidecar, &[&["--websocket"], &pasted[..]].concat()).await;
+    let upgrade = text(&upgrade.stdout);
+    for shown in ["connection: Upgrade", "upgrade: websocket"] {
+        assert!(upgrade.contains(shown), "{shown} is not in\n{upgrade}");
+        assert!(!said.contains(shown), "{said}");
+    }
 
     let denied = explain(&sidecar, &["--source", "127.0.0.1", "--", "curl", "h"]).await;
     let said = text(&denied.stdout);
@@ -416,6 +440,11 @@ async fn an_assertion_is_judged_by_its_claims_and_that_is_said() {
     let good = explain(&token("claw.example.com"), "nick@example.com");
     assert_eq!(good["decision"], "permitted", "{good}");
     assert!(good["assumed"].as_str().unwrap().contains("signature"));
+    let because = good["because"].to_string();
+    assert!(
+        because.contains("the assertion in `x-pomerium-jwt-assertion` is of `nick@example.com`"),
+        "{because}"
+    );
     for (issuer, user, code) in [
         (
             "evil.example",
@@ -435,4 +464,94 @@ async fn an_assertion_is_judged_by_its_claims_and_that_is_said() {
             "{said}"
         );
     }
+}
+
+/// The usual gateway, whose users must be proven in this header.
+fn proven_in(header: &str) -> String {
+    format!(
+        "{GATEWAY}[gateway.auth.trustedProxy.assertion]\npreset = \"oidc\"\nheader = \"{header}\"\n\
+         algorithms = [\"ES256\"]\nissuer = \"https://issuer.example.com\"\naudience = \"claw\"\n\
+         keysUrl = \"http://127.0.0.1:9/keys\"\n"
+    )
+}
+
+#[tokio::test]
+async fn an_assertion_that_did_not_come_is_missing_still_and_one_that_was_refused_is_not_judged() {
+    let upstream = Recorder::spawn().await;
+    for (header, sent, code) in [
+        ("x-signed", "", Some("trusted_proxy_assertion_missing")),
+        (
+            "x-signed",
+            "x-signed: \r\n",
+            Some("trusted_proxy_assertion_missing"),
+        ),
+        (
+            "authorization",
+            "authorization: Basic bm9ib2R5\r\n",
+            Some("trusted_proxy_assertion_missing"),
+        ),
+        ("x-signed", "x-signed: c4nary-s3cret\r\n", None),
+    ] {
+        let sidecar = Setup::new()
+            .gateway(&proven_in(header))
+            .spawn(&upstream.url());
+        let fields = format!(
+            "x-forwarded-user: nick@example.com\r\nx-forwarded-proto: https\r\nx-proof: p\r\n\
+             x-request-id: unproven\r\n{sent}"
+        );
+        let request = format!("GET / HTTP/1.1\r\n{fields}");
+        assert_eq!(sidecar.send(&request).await.status, 401);
+        let said = told(&sidecar, "unproven").await;
+        assert_eq!(said["now"]["code"].as_str(), code, "{sent}: {said}");
+        let absent = said["denial"]["request"]["absent"].to_string();
+        assert_eq!(absent.contains(header), sent.is_empty(), "{absent}");
+        let address = sidecar.admin.to_string();
+        let arguments = ["--denial", "unproven", "--address", &address];
+        let output = explain(&sidecar, &arguments).await;
+        let expected = if code.is_some() { 1 } else { 2 };
+        assert_eq!(output.status.code(), Some(expected), "{sent}: {said}");
+        let people = text(&output.stdout);
+        assert_eq!(
+            people.contains(&format!("{header}: [absent]")),
+            sent.is_empty(),
+            "{people}"
+        );
+        // Nothing is asked for any more: whatever came, it is decided.
+        sidecar.edit(|config| config.replace(&proven_in(header), GATEWAY));
+        let said = told(&sidecar, "unproven").await;
+        assert_eq!(said["now"]["decision"], "permitted", "{sent}: {said}");
+    }
+}
+
+#[test]
+fn the_certificate_that_lets_a_source_in_is_among_the_reasons() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("portcullis.toml");
+    let gateway = GATEWAY.replace(
+        "allowLoopback",
+        "clientCertNames = [\"proxy.example.com\"]\nallowLoopback",
+    );
+    let config = format!(
+        "[listen]\naddress = \"127.0.0.1:8443\"\n[upstream]\nurl = \"http://127.0.0.1:18789\"\n[gateway]{gateway}\
+         [gateway.tls]\ncertPath = \"/c\"\nkeyPath = \"/k\"\nclientCaPath = \"/ca\"\n"
+    );
+    std::fs::write(&path, config).unwrap();
+    let explain = |names: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["explain", "--source", "127.0.0.1", "--config"])
+            .arg(&path)
+            .args(["-H", "x-forwarded-user: nick@example.com"])
+            .args(["-H", "x-forwarded-proto: https", "-H", "x-proof: p"])
+            .args(names.iter().flat_map(|name| ["--cert-name", name]))
+            .output()
+            .unwrap();
+        text(&output.stdout)
+    };
+    let said = explain(&["other.example.com", "proxy.example.com"]);
+    let reason = "its certificate is for `proxy.example.com`, which is in clientCertNames";
+    assert!(
+        said.starts_with("permitted") && said.contains(reason),
+        "{said}"
+    );
+    assert!(explain(&[]).starts_with("denied"));
 }

@@ -13,6 +13,8 @@ pub(super) struct Asked {
     pub(super) host: String,
     pub(super) upgrade: Upgrade,
     pub(super) fields: Vec<(String, String)>,
+    /// Each of the values may be shown: of those that might be secrets none is there.
+    pub(super) is_open: bool,
 }
 
 /// Where a request comes from.

@@ -229,6 +229,7 @@ impl Draft {
             host: address.host,
             upgrade: Upgrade::None,
             fields,
+            is_open: false,
         };
         if address.is_websocket || asked.asks_for_websocket() {
             asked.upgrade = Upgrade::Websocket;

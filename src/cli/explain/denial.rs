@@ -9,7 +9,7 @@ use crate::cli::admin_client::{Question, ask};
 use crate::cli::output::{self, Style, one_line};
 use crate::cli::{EXIT_FAILURE, EXIT_USAGE, chain};
 use crate::denials::{Entry, SeenRequest};
-use crate::policy::{AltName, LocalInterface, Peer, Source, Upgrade};
+use crate::policy::{AltName, Code, LocalInterface, Peer, Policy, Source, Upgrade};
 use crate::redaction::{SeenField, State};
 use crate::request_id::RequestId;
 use hyper::{Method, StatusCode};
@@ -43,7 +43,7 @@ pub(super) fn run(
         Ok(answered) => answered,
         Err(error) => {
             output::complain(format_args!("portcullis: {}", chain(&error)));
-            return EXIT_FAILURE.into();
+            return EXIT_USAGE.into();
         }
     };
     if status != StatusCode::OK {
@@ -55,7 +55,7 @@ pub(super) fn run(
             output::complain(
                 "portcullis: got another answer than this version of Portcullis gives: is it the one that runs?",
             );
-            EXIT_FAILURE.into()
+            EXIT_USAGE.into()
         }
     }
 }
@@ -65,7 +65,7 @@ fn not_told(status: StatusCode, answer: &Value) -> ExitCode {
         .as_str()
         .unwrap_or("got another answer than an admin listener gives: is this its address?");
     output::complain(format_args!("portcullis: {message} ({status})"));
-    EXIT_FAILURE.into()
+    EXIT_USAGE.into()
 }
 
 /// What the configuration of now would make of the same request.
@@ -77,10 +77,10 @@ enum Replay {
 
 fn tell(place: &Place, entry: &Entry, json: bool) -> ExitCode {
     let replay = replay(place, entry);
-    let is_permitted = matches!(&replay, Replay::Decided(now) if now.is_permitted);
-    let code = match is_permitted {
-        true => ExitCode::SUCCESS,
-        false => EXIT_FAILURE.into(),
+    let code = match &replay {
+        Replay::Decided(now) if now.is_permitted => ExitCode::SUCCESS,
+        Replay::Decided(_) => EXIT_FAILURE.into(),
+        Replay::Impossible(_) => EXIT_USAGE.into(),
     };
     let written = match json {
         true => output::line(as_json(entry, &replay)),
@@ -96,7 +96,8 @@ fn replay(place: &Place, entry: &Entry) -> Replay {
     if request.is_cut {
         return Replay::Impossible("it was too long to be kept whole");
     }
-    if entry.code.starts_with("trusted_proxy_assertion_") {
+    let assertion = Assertion::of(entry, request, &place.rules.policy);
+    if matches!(assertion, Assertion::Refused) {
         return Replay::Impossible("its assertion is a secret and was not kept");
     }
     let Some(source) = source(entry) else {
@@ -110,7 +111,12 @@ fn replay(place: &Place, entry: &Entry) -> Replay {
             true => Upgrade::Websocket,
             false => Upgrade::None,
         },
-        fields: request.fields.iter().map(stand_in).collect(),
+        fields: request
+            .fields
+            .iter()
+            .map(|field| stand_in(field, &assertion))
+            .collect(),
+        is_open: true,
     };
     let names = entry.certificate.as_ref().map(|names| {
         let names = names.iter().map(|name| AltName::parse(name));
@@ -130,16 +136,59 @@ fn source(entry: &Entry) -> Option<Source> {
     Some(Origin::parse(&entry.source).ok()?.source(local))
 }
 
+/// What is known of the assertion that the configuration of now asks for.
+enum Assertion {
+    /// None came, or nothing that holds one.
+    Missing,
+    /// It was refused for what it says: who knows what it said.
+    Refused,
+    /// Something came that nobody judged.
+    Unjudged,
+}
+
+impl Assertion {
+    fn of(entry: &Entry, request: &SeenRequest, policy: &Policy) -> Self {
+        let Some((header, _)) = policy.assertion_header() else {
+            return Self::Missing;
+        };
+        let came = request.fields.iter().any(|field| {
+            field.name.eq_ignore_ascii_case(header.as_str()) && field.state == State::Present
+        });
+        match &*entry.code {
+            _ if !came => Self::Missing,
+            // Then it came with something that is no bearer token.
+            code if code == Code::AssertionMissing.as_str()
+                && entry.got.ends_with(&format!("`{header}`")) =>
+            {
+                Self::Missing
+            }
+            code if code == Code::AssertionMissing.as_str() => Self::Unjudged,
+            code if code.starts_with("trusted_proxy_assertion_") => Self::Refused,
+            _ => Self::Unjudged,
+        }
+    }
+}
+
 /// A field that the policy can't tell from the one that came: of the fields whose values
-/// were not kept it asks no more than whether there was one.
-fn stand_in(field: &SeenField) -> (String, String) {
-    let value = match (&field.value, field.state) {
-        (Some(value), _) => value.clone(),
-        // Such as a bearer's, where one is asked for.
-        (None, State::Present) => "Bearer kept-by-nobody".to_owned(),
-        (None, State::Blank) => String::new(),
+/// were not kept it asks no more than whether there was one. Cookies may be taken out.
+fn stand_in(field: &SeenField, assertion: &Assertion) -> (String, String) {
+    let is = |name: &str| field.name.eq_ignore_ascii_case(name);
+    let value = match (&field.value, field.state, assertion) {
+        (Some(value), ..) => value.clone(),
+        (None, State::Blank, _) => String::new(),
+        (None, State::Present, _) if is("cookie") => format!("[at most {} bytes]", field.bytes),
+        // The one header in which an assertion may be a bearer's.
+        (None, State::Present, Assertion::Unjudged) if is("authorization") => {
+            format!("Bearer [{} bytes]", field.bytes.saturating_sub(7))
+        }
+        (None, State::Present, _) => length(field),
     };
     (field.name.clone(), value)
+}
+
+/// What is shown for a value that was not kept.
+fn length(field: &SeenField) -> String {
+    format!("[{} bytes]", field.bytes)
 }
 
 fn as_json(entry: &Entry, replay: &Replay) -> Value {
@@ -229,7 +278,7 @@ fn headers(request: &SeenRequest, style: Style) -> String {
         let value = match (&field.value, field.state) {
             (_, State::Blank) => "[blank]".to_owned(),
             (Some(value), State::Present) => one_line(value),
-            (None, State::Present) => format!("[{} bytes]", field.bytes),
+            (None, State::Present) => length(field),
         };
         let name = one_line(&field.name);
         text.push_str(&format!("  {}: {value}\n", style.dim(name)));

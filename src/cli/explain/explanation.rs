@@ -6,19 +6,22 @@ use super::assumed::Assumed;
 use crate::cli::output::{Style, one_line};
 use crate::config::{AllowUsersSource, Config};
 use crate::forwarded::{Facts, Scheme};
-use crate::policy::{AllowUsers, Denial, Identity, Peer, Permit, Policy, Source};
-use crate::proxy::respond;
+use crate::policy::{
+    AllowUsers, Denial, Identity, Peer, Permit, Policy, Principal, Source, VerifiedUser,
+};
+use crate::proxy::{respond, write_upgrade};
 use serde_json::{Value, json};
 
 /// What stands where a secret would.
 pub(super) const REDACTED: &str = "[redacted]";
 
 /// Beside what the policy calls open: fields whose values say how to talk, never who.
-const PLAIN: [&str; 14] = [
+const PLAIN: [&str; 16] = [
     "accept",
     "accept-encoding",
     "accept-language",
     "cache-control",
+    "connection",
     "content-type",
     "dnt",
     "origin",
@@ -27,6 +30,7 @@ const PLAIN: [&str; 14] = [
     "sec-fetch-mode",
     "sec-fetch-site",
     "sec-websocket-version",
+    "upgrade",
     "upgrade-insecure-requests",
     "user-agent",
 ];
@@ -47,7 +51,7 @@ impl Explanation {
         let fields = asked.fields();
         let request = asked.request(&fields);
         let mut explanation = match place.rules.policy.decide(peer, &request, assumed) {
-            Ok(permit) => permitted(place, peer.source, &permit, &asked.host),
+            Ok(permit) => permitted(place, peer, &permit, asked),
             Err(denial) => denied(place, peer.source, &denial),
         };
         if let Some(note) = assumed.note() {
@@ -132,46 +136,41 @@ fn denied(place: &Place, source: Source, denial: &Denial) -> Explanation {
 /// The rule where no key decides.
 pub(super) const NO_KEY: &str = "none that a key sets: it always holds";
 
-fn permitted(place: &Place, source: Source, permit: &Permit<'_>, host: &str) -> Explanation {
+fn permitted(place: &Place, peer: Peer<'_>, permit: &Permit<'_>, asked: &Asked) -> Explanation {
     let Place { config, rules, .. } = place;
+    let source = peer.source;
     let scheme = match config.gateway.tls.is_some() {
         true => Scheme::Https,
         false => Scheme::Http,
     };
     let facts = Facts {
         scheme,
-        host,
+        host: &asked.host,
         request_id: "made-for-each-request",
     };
     let mut head = Vec::new();
     let written = rules.rewriter.rewrite(permit, &facts, &mut head);
+    write_upgrade(permit.request().upgrade, &mut head);
+    let shown = |name: &str, value: &str| match asked.is_open {
+        true => value.to_owned(),
+        false => shown(&rules.policy, name, value),
+    };
     let headers: Vec<(String, String)> = String::from_utf8_lossy(&head)
         .split("\r\n")
         .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.to_owned(), shown(&rules.policy, name, value.trim())))
+        .map(|(name, value)| (name.to_owned(), shown(name, value.trim())))
         .collect();
 
-    let mut because = Vec::new();
-    let nets = rules.policy.trusted_proxies();
-    if let Some(net) = source.address().and_then(|address| nets.matching(address)) {
-        because.push(format!(
-            "source {source} is in gateway.trustedProxies ({net})"
-        ));
-    } else if source.uid().is_some() {
-        because.push(format!("source {source} is in listen.unixPeerUids"));
-    }
+    let mut because = proofs(place, peer);
     let (decision, user) = match permit.identity() {
         Identity::User { user, .. } => {
-            let rule = match &config.gateway.trusted_proxy.allow_users {
-                AllowUsersSource::File(path) => {
-                    format!("is in allowUsersFile ({})", path.display())
-                }
-                AllowUsersSource::Inline(AllowUsers::Any) => {
-                    "is named, and allowUsers is absent: any user may pass".to_owned()
-                }
-                AllowUsersSource::Inline(_) => "is in allowUsers".to_owned(),
-            };
-            because.push(format!("user `{}` {rule}", user.as_str()));
+            if let Some((header, _)) = rules.policy.assertion_header() {
+                because.push(format!(
+                    "the assertion in `{header}` is of `{}`",
+                    user.as_str()
+                ));
+            }
+            because.push(admitted(config, user));
             ("permitted", Some(user.as_str()))
         }
         Identity::Public => {
@@ -194,6 +193,50 @@ fn permitted(place: &Place, source: Source, permit: &Permit<'_>, host: &str) -> 
         because: because.into_iter().map(|line| ("", line)).collect(),
         headers,
         json,
+    }
+}
+
+/// What makes the source one of the trusted proxies, as far as it is one.
+fn proofs(place: &Place, peer: Peer<'_>) -> Vec<String> {
+    let Place { config, rules, .. } = place;
+    let source = peer.source;
+    let nets = rules.policy.trusted_proxies();
+    let mut proofs = Vec::new();
+    if let Some(net) = source.address().and_then(|address| nets.matching(address)) {
+        proofs.push(format!(
+            "source {source} is in gateway.trustedProxies ({net})"
+        ));
+    } else if source.uid().is_some() {
+        proofs.push(format!("source {source} is in listen.unixPeerUids"));
+    }
+    let asked_for = config.gateway.trusted_proxy.client_names.as_ref();
+    if let (Some(asked_for), Some(shown)) = (asked_for, peer.certificate)
+        && source.uid().is_none()
+        && let Some(name) = shown
+            .iter()
+            .find(|name| asked_for.admit(&[(*name).clone()]))
+    {
+        proofs.push(format!(
+            "its certificate is for `{name}`, which is in clientCertNames"
+        ));
+    }
+    proofs
+}
+
+/// The rule that lets a user, or a service, in.
+fn admitted(config: &Config, user: &VerifiedUser<'_>) -> String {
+    let name = user.as_str();
+    match (user.principal(), &config.gateway.trusted_proxy.allow_users) {
+        (Principal::Service, _) => format!("service `{name}` is in assertion.allowServices"),
+        (Principal::User, AllowUsersSource::File(path)) => {
+            format!("user `{name}` is in allowUsersFile ({})", path.display())
+        }
+        (Principal::User, AllowUsersSource::Inline(AllowUsers::Any)) => {
+            format!("user `{name}` is named, and allowUsers is absent: any user may pass")
+        }
+        (Principal::User, AllowUsersSource::Inline(_)) => {
+            format!("user `{name}` is in allowUsers")
+        }
     }
 }
 
