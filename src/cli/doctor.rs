@@ -2,6 +2,7 @@
 
 mod attack;
 mod report;
+mod running;
 
 use super::config_file::{Loaded, load_or_complain};
 use super::output::{self, Style};
@@ -115,8 +116,9 @@ fn surroundings(
     arguments: &Arguments,
 ) -> Vec<Finding> {
     let surroundings = Surroundings::gather(loaded, &arguments.units);
-    let deployment = Deployment::gather(&loaded.config, &loaded.path);
-    let mut findings = surroundings.audit(loaded);
+    let mut deployment = Deployment::gather(&loaded.config, &loaded.path);
+    let mut findings = running::examine(loaded, &surroundings.facts, &mut deployment);
+    findings.extend(surroundings.audit(loaded));
     findings.extend(surroundings.refusals(loaded));
     let (config, facts) = (&loaded.config, &surroundings.facts);
     findings.extend(check_deployment(config, facts, &deployment));

@@ -173,7 +173,7 @@ pub(super) fn breaches(path: &Path, facts: FileFacts, guard: Guard, user: u32) -
                 "belongs to user {owner}, and this runs as user {user}{}",
                 guard.danger()
             ),
-            remedy: format!("run the audit as the service's user, or chown it to {heir}"),
+            remedy: format!("run this command as the service's user, or chown it to {heir}"),
         });
     }
     breaches
@@ -213,7 +213,7 @@ pub(super) fn not_examined(place: Place, what: &str, reason: &str) -> Finding {
         id: FindingId::NotExamined,
         severity: Severity::Info,
         evidence: format!("{what} could not be looked at: {reason}"),
-        remedy: "look at it by hand, or run this as root".to_owned(),
+        remedy: "look at it by hand, or run this command as root".to_owned(),
         place,
     }
 }
@@ -332,7 +332,7 @@ mod tests {
         );
         let remedy = &found[0].remedy;
         assert!(
-            remedy.starts_with("run the audit as the service's user"),
+            remedy.starts_with("run this command as the service's user"),
             "{remedy}"
         );
     }

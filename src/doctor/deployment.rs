@@ -37,6 +37,8 @@ pub struct Deployment {
     pub gateway: Gateway,
     /// The running processes that serve this config.
     pub processes: Vec<ServiceProcess>,
+    /// Processes of Portcullis of which the system doesn't show what they serve.
+    pub unclear_processes: Vec<u32>,
     /// Files that may be opened here, at most.
     pub open_files: Option<u64>,
     /// The front door's chain, leaf first; empty: it speaks no TLS, or the chain can't
@@ -55,6 +57,7 @@ impl Deployment {
     pub fn gather(config: &Config, config_path: &Path) -> Self {
         let addresses = interfaces::addresses();
         let tls = config.gateway.tls.as_ref();
+        let processes = processes::serving(config_path);
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
             now: since.map_or(0, |since| since.as_secs() as i64),
@@ -65,13 +68,22 @@ impl Deployment {
             ),
             addresses,
             listening: sockets::listening(),
-            processes: processes::serving(config_path),
+            processes: processes.serving,
+            unclear_processes: processes.unclear,
             open_files: getrlimit(Resource::RLIMIT_NOFILE)
                 .ok()
                 .map(|(_, hard)| hard),
             chain: tls.map_or_else(Vec::new, |tls| certificate::read_chain(&tls.cert_path)),
             users: users(&config.gateway.trusted_proxy.allow_users),
             rule_files: rule_files(config),
+        }
+    }
+
+    /// Takes up the process which answers for this config at its admin listener.
+    pub fn recognise(&mut self, pid: u32) {
+        self.unclear_processes.retain(|unclear| *unclear != pid);
+        if self.processes.iter().all(|known| known.pid != pid) {
+            self.processes.extend(processes::of(pid));
         }
     }
 

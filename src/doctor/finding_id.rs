@@ -117,6 +117,16 @@ kinds! {
     RunsAsRoot = "RUNS_AS_ROOT",
     /// A crash may write memory, with its secrets, to a file.
     CoreDumpsOn = "CORE_DUMPS_ON",
+    /// The running process gave up less than it could, or nothing.
+    LockdownOff = "LOCKDOWN_OFF",
+    /// The process that runs the commands of exec providers has ended.
+    ExecHelperGone = "EXEC_HELPER_GONE",
+    /// The running process serves an older config, since this one could not be loaded.
+    ReloadFailed = "RELOAD_FAILED",
+    /// The running process keeps old values until it is restarted.
+    RestartRequired = "RESTART_REQUIRED",
+    /// The running process has no keys to verify assertions by, or can't renew them.
+    AssertionKeysMissing = "ASSERTION_KEYS_MISSING",
     /// Fewer open files are allowed than the limits need.
     OpenFilesFew = "OPEN_FILES_FEW",
     /// A route that needs no user.

@@ -36,6 +36,7 @@ impl Facts {
         let mut status = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "commit": self.commit,
+            "pid": std::process::id(),
             "startedAt": began,
             "uptimeSeconds": self.began_instant.elapsed().as_secs(),
             "ready": self.health.is_ready(),

@@ -265,7 +265,9 @@ fn files_of_another_user_are_findings() {
         audit
             .text
             .contains("belongs to user 65534, and this runs as user 0")
-            && audit.text.contains("run the audit as the service's user")
+            && audit
+                .text
+                .contains("run this command as the service's user")
             && !audit.text.contains("open to others"),
         "{}",
         audit.text

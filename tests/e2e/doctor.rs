@@ -4,6 +4,7 @@
 mod host;
 mod mistakes;
 mod openclaw;
+mod running;
 
 use host::{CANARY, Host};
 

@@ -14,6 +14,15 @@ fn is_loopback(address: SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }
 
+/// The variable first: a reference to none would not even be loaded. A restart, for a
+/// running process' environment stays what it is.
+fn put_token(variable: &str, key: &str) -> String {
+    format!(
+        "put a random value into the service's environment as {variable} (by an EnvironmentFile= \
+         that others can't read), set {key} = \"${variable}\", and restart"
+    )
+}
+
 fn admin(ground: &Ground<'_>) -> Option<Finding> {
     let admin = &ground.config.admin;
     let key = "admin.address";
@@ -37,7 +46,7 @@ fn admin(ground: &Ground<'_>) -> Option<Finding> {
             Severity::Info,
             key,
             "admin.token is not set: every process of this host can reload and see the state",
-            "set admin.token = \"$PORTCULLIS_ADMIN_TOKEN\"",
+            put_token("PORTCULLIS_ADMIN_TOKEN", "admin.token"),
         )
     })
 }
@@ -89,8 +98,10 @@ fn back_door(ground: &Ground<'_>) -> Option<Finding> {
             key,
             "models.clientToken is not set: every process of this host can spend the model \
              credentials",
-            "set models.clientToken = \"$PORTCULLIS_CLIENT_TOKEN\", and give it to the gateway as \
-             the provider's key",
+            format!(
+                "{}; give the same value to the gateway as the provider's key",
+                put_token("PORTCULLIS_CLIENT_TOKEN", "models.clientToken")
+            ),
         )
     })
 }

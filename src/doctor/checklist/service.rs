@@ -4,7 +4,7 @@ use super::super::deployment::ServiceProcess;
 use super::super::finding::{Finding, Place, Severity};
 use super::super::finding_id::FindingId;
 use super::super::units::Fragment;
-use super::Ground;
+use super::{Ground, listed};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,7 @@ pub(super) fn check(ground: &Ground<'_>) -> Vec<Finding> {
     let mut findings = root(ground);
     findings.extend(cores(ground));
     findings.extend(open_files(ground));
+    findings.extend(unclear(ground));
     findings
 }
 
@@ -99,25 +100,65 @@ fn runs_as_root<'a>(fragments: &[&'a Fragment]) -> Option<&'a Path> {
     }
 }
 
-/// Portcullis turns them off for itself; that may be forbidden where it is confined.
+/// Portcullis turns them off for itself, and closes its memory, unless it is told not to;
+/// that may also be forbidden where it is confined.
 fn cores(ground: &Ground<'_>) -> Vec<Finding> {
     let processes = ground.deployment.processes.iter();
-    let with_cores = processes.filter(|process| process.core_bytes.is_some_and(|it| it > 0));
-    with_cores
-        .map(|process| Finding {
+    let evidence = |process: &ServiceProcess| {
+        let pid = process.pid;
+        match (
+            process.core_bytes.is_some_and(|it| it > 0),
+            process.is_unsealed,
+        ) {
+            (true, _) => Some(format!(
+                "process {pid} may write a core file: it would hold requests and secrets"
+            )),
+            (false, true) => Some(format!(
+                "process {pid} was started with --allow-core-dumps: other processes of its user \
+                 can read its memory, which holds requests and secrets"
+            )),
+            (false, false) => None,
+        }
+    };
+    let finding = |process: &ServiceProcess| {
+        Some(Finding {
             id: FindingId::CoreDumpsOn,
             severity: Severity::Warning,
-            evidence: format!(
-                "process {} may write a core file: it would hold requests and secrets",
-                process.pid
-            ),
-            remedy:
-                "start it with no core files: `LimitCORE=0` in a systemd unit, `ulimit -c 0` in \
-                     a shell"
-                    .to_owned(),
+            evidence: evidence(process)?,
+            remedy: if process.is_unsealed {
+                "start it without --allow-core-dumps".to_owned()
+            } else {
+                "start it with no core files: `LimitCORE=0` in a systemd unit, `ulimit -c 0` in a \
+                 shell"
+                    .to_owned()
+            },
             place: place(process),
         })
-        .collect()
+    };
+    processes.filter_map(finding).collect()
+}
+
+/// Whoever has closed its memory to others shows its environment and its folder to root
+/// alone, and there the config may be named.
+fn unclear(ground: &Ground<'_>) -> Option<Finding> {
+    let unclear = ground.deployment.unclear_processes.as_slice();
+    let (noun, verb) = match unclear {
+        [] => return None,
+        [_] => ("process", "runs"),
+        _ => ("processes", "run"),
+    };
+    Some(Finding {
+        id: FindingId::NotExamined,
+        severity: Severity::Info,
+        evidence: format!(
+            "{noun} {} {verb} Portcullis, and whether with this config is not shown here: it is \
+             named by $PORTCULLIS_CONFIG, or by the folder that it was started in",
+            listed(unclear)
+        ),
+        remedy: "run this command as root, or start Portcullis with `--config` and the whole path"
+            .to_owned(),
+        place: Place::file(&ground.facts.config_path),
+    })
 }
 
 fn open_files(ground: &Ground<'_>) -> Option<Finding> {

@@ -53,6 +53,7 @@ pub(in crate::doctor) fn deployment() -> Deployment {
         listening: Look::Seen(Vec::new()),
         gateway: to("127.0.0.1:18789", Answer::Taken),
         processes: Vec::new(),
+        unclear_processes: Vec::new(),
         open_files: None,
         chain: Vec::new(),
         users: Ok(AllowUsers::Any),
@@ -321,6 +322,7 @@ fn process(user: u32, core_bytes: u64, open_files: u64) -> ServiceProcess {
         pid: 7,
         user,
         core_bytes: Some(core_bytes),
+        is_unsealed: false,
         open_files: Some(open_files),
     }
 }
@@ -335,6 +337,13 @@ fn a_running_process_is_judged_by_what_it_is() {
             process(ME, u64::MAX, u64::MAX),
             &[(Id::CoreDumpsOn, Warning)],
         ),
+        (
+            ServiceProcess {
+                is_unsealed: true,
+                ..process(ME, 0, u64::MAX)
+            },
+            &[(Id::CoreDumpsOn, Warning)],
+        ),
         (process(ME, 0, 44_351), &[(Id::OpenFilesFew, Warning)]),
         (process(ME, 0, 44_352), &[]),
     ] {
@@ -347,6 +356,17 @@ fn a_running_process_is_judged_by_what_it_is() {
         let root = Facts { user: 0, ..facts() };
         assert_eq!(found(&config, &root, &deployment), expected);
     }
+}
+
+#[test]
+fn a_process_of_which_nobody_knows_what_it_serves_is_told_of() {
+    let deployment = Deployment {
+        unclear_processes: vec![7, 8],
+        ..deployment()
+    };
+    let config = plain("http://127.0.0.1:18789");
+    let expected = [(Id::NotExamined, Info)];
+    assert_eq!(found(&config, &facts(), &deployment), expected);
 }
 
 #[test]

@@ -4,11 +4,13 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 const PROC: &str = "/proc";
 const PROGRAM: &str = "portcullis";
-/// Where `run` looks when nobody names a config.
-const DEFAULT_CONFIG: &str = "/etc/portcullis/portcullis.toml";
+const VARIABLE: &[u8] = b"PORTCULLIS_CONFIG=";
+/// Where `run` looks when nobody names a config, one after the other.
+const DEFAULT_CONFIGS: [&str; 2] = ["portcullis.toml", "/etc/portcullis/portcullis.toml"];
 
 /// A running process that serves the config.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,57 +21,131 @@ pub struct ServiceProcess {
     pub user: u32,
     /// How large a core file may become, in bytes.
     pub core_bytes: Option<u64>,
+    /// Whether it was told to leave its memory open to core files and to its user.
+    pub is_unsealed: bool,
     /// Files that it may open, at most.
     pub open_files: Option<u64>,
 }
 
-/// The processes that serve `config`. A system that hides processes shows none.
-pub(super) fn serving(config: &Path) -> Vec<ServiceProcess> {
+/// The running processes, by what they serve.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Processes {
+    /// Those that serve the config.
+    pub(super) serving: Vec<ServiceProcess>,
+    /// Those that serve one which the system doesn't show.
+    pub(super) unclear: Vec<u32>,
+}
+
+/// Which config a process serves.
+#[derive(Debug, PartialEq, Eq)]
+enum Served {
+    Config(PathBuf),
+    /// What would tell it is not shown: a process that has closed its memory to others
+    /// shows its environment and its folder to root alone.
+    Hidden,
+    /// None: it is another program, or does something else.
+    Nothing,
+}
+
+/// The processes that may serve `config`. A system that hides processes shows none.
+pub(super) fn serving(config: &Path) -> Processes {
+    let mut processes = Processes::default();
     let Ok(config) = config.canonicalize() else {
-        return Vec::new();
+        return processes;
     };
     let Ok(entries) = fs::read_dir(PROC) else {
-        return Vec::new();
+        return processes;
     };
     let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let mut processes: Vec<ServiceProcess> =
-        numbers.filter_map(|pid| examine(pid, &config)).collect();
-    processes.sort_by_key(|process| process.pid);
+    for pid in numbers {
+        match served_by(pid) {
+            Served::Config(named) if named.canonicalize().is_ok_and(|named| named == config) => {
+                processes.serving.extend(examine(pid));
+            }
+            Served::Hidden => processes.unclear.push(pid),
+            Served::Config(_) | Served::Nothing => {}
+        }
+    }
+    processes.serving.sort_by_key(|process| process.pid);
+    processes.unclear.sort_unstable();
     processes
 }
 
-/// `None` where it is another program, serves another config, or has ended.
-fn examine(pid: u32, config: &Path) -> Option<ServiceProcess> {
-    let folder = Path::new(PROC).join(pid.to_string());
-    let name = fs::read_to_string(folder.join("comm")).ok()?;
+/// A process that says of itself that it serves; `None` where it is none of ours.
+pub(super) fn of(pid: u32) -> Option<ServiceProcess> {
+    match served_by(pid) {
+        Served::Config(_) | Served::Hidden => examine(pid),
+        Served::Nothing => None,
+    }
+}
+
+fn folder(pid: u32) -> PathBuf {
+    Path::new(PROC).join(pid.to_string())
+}
+
+fn served_by(pid: u32) -> Served {
+    let folder = folder(pid);
+    let name = fs::read_to_string(folder.join("comm")).unwrap_or_default();
     if name.trim_end() != PROGRAM {
-        return None;
+        return Served::Nothing;
     }
-    let line = fs::read(folder.join("cmdline")).ok()?;
-    let named = config_of(&line)?;
-    let working = fs::read_link(folder.join("cwd")).unwrap_or_default();
-    // A path that stays relative names no file of ours.
-    let named = working.join(named);
-    if !named.is_absolute() || named.canonicalize().ok()? != config {
-        return None;
-    }
+    let line = fs::read(folder.join("cmdline")).unwrap_or_default();
+    let Some(named) = named_by(&line) else {
+        return Served::Nothing;
+    };
+    let Some(named) = named.or_else(|| fs::read(folder.join("environ")).ok().map(set_in)) else {
+        return Served::Hidden;
+    };
+    let named = match named {
+        Named::Path(path) if path.is_absolute() => return Served::Config(path),
+        Named::Path(path) => vec![path],
+        Named::Nothing => DEFAULT_CONFIGS.map(PathBuf::from).into(),
+    };
+    let Ok(working) = fs::read_link(folder.join("cwd")) else {
+        return Served::Hidden;
+    };
+    let mut named = named.into_iter().map(|path| working.join(path));
+    let found = named.find(|path| path.exists());
+    found.map_or(Served::Nothing, Served::Config)
+}
+
+/// `None` where it has ended.
+fn examine(pid: u32) -> Option<ServiceProcess> {
+    let folder = folder(pid);
     let status = fs::read_to_string(folder.join("status")).ok()?;
     let limits = fs::read_to_string(folder.join("limits")).unwrap_or_default();
+    let line = fs::read(folder.join("cmdline")).unwrap_or_default();
     Some(ServiceProcess {
         pid,
         user: effective_user(&status)?,
         core_bytes: limit(&limits, "Max core file size", Which::Soft),
+        is_unsealed: line
+            .split(|byte| *byte == 0)
+            .any(|argument| argument == b"--allow-core-dumps"),
         open_files: limit(&limits, "Max open files", Which::Hard),
     })
 }
 
-/// The config that a command line has `run` serve; `None` where it doesn't `run`.
-fn config_of(line: &[u8]) -> Option<PathBuf> {
+/// What names a config.
+#[derive(Debug, PartialEq, Eq)]
+enum Named {
+    Path(PathBuf),
+    Nothing,
+}
+
+impl Named {
+    fn path(bytes: &[u8]) -> Self {
+        Self::Path(OsStr::from_bytes(bytes).into())
+    }
+}
+
+/// The config that a command line has `run` serve, if it names one; nothing at all where
+/// it doesn't `run`.
+fn named_by(line: &[u8]) -> Option<Option<Named>> {
     let arguments: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
     if !arguments.contains(&b"run".as_slice()) {
         return None;
     }
-    let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
     let after = |flag: &[u8]| {
         let at = arguments.iter().position(|argument| *argument == flag)?;
         arguments.get(at + 1).copied()
@@ -77,11 +153,16 @@ fn config_of(line: &[u8]) -> Option<PathBuf> {
     let joined = arguments
         .iter()
         .find_map(|argument| argument.strip_prefix(b"--config=".as_slice()));
-    Some(
-        after(b"--config")
-            .or(joined)
-            .map_or_else(|| DEFAULT_CONFIG.into(), path),
-    )
+    Some(after(b"--config").or(joined).map(Named::path))
+}
+
+/// The config that an environment names.
+fn set_in(environment: Vec<u8>) -> Named {
+    // Secrets are in it, too.
+    let environment = Zeroizing::new(environment);
+    let mut variables = environment.split(|byte| *byte == 0);
+    let named = variables.find_map(|variable| variable.strip_prefix(VARIABLE));
+    named.map_or(Named::Nothing, Named::path)
 }
 
 /// The second number of `Uid:` (`proc_pid_status(5)`).
@@ -113,20 +194,30 @@ mod tests {
     use std::process::{Command, Stdio};
 
     #[test]
-    fn a_command_line_tells_which_config_is_served() {
-        for (line, config) in [
+    fn a_command_line_or_an_environment_tells_which_config_is_served() {
+        let path = |path: &str| Named::Path(path.into());
+        for (line, named) in [
             (
                 "/usr/bin/portcullis\0run\0--config\0/etc/p.toml\0",
-                Some("/etc/p.toml"),
+                Some(Some(path("/etc/p.toml"))),
             ),
-            ("portcullis\0run\0--config=p.toml\0", Some("p.toml")),
-            ("portcullis\0-v\0run\0", Some(DEFAULT_CONFIG)),
+            (
+                "portcullis\0run\0--config=p.toml\0",
+                Some(Some(path("p.toml"))),
+            ),
+            ("portcullis\0-v\0run\0", Some(None)),
             ("portcullis\0check\0--config\0/etc/p.toml\0", None),
             ("portcullis\0", None),
             ("", None),
         ] {
-            let expected = config.map(PathBuf::from);
-            assert_eq!(config_of(line.as_bytes()), expected, "{line:?}");
+            assert_eq!(named_by(line.as_bytes()), named, "{line:?}");
+        }
+        for (environment, named) in [
+            ("A=b\0PORTCULLIS_CONFIG=/etc/p.toml\0", path("/etc/p.toml")),
+            ("A=PORTCULLIS_CONFIG=/x\0", Named::Nothing),
+            ("", Named::Nothing),
+        ] {
+            assert_eq!(set_in(environment.into()), named, "{environment:?}");
         }
     }
 
@@ -154,25 +245,42 @@ mod tests {
         // Like a script, it is known by its own name. It ends with its standard input.
         fs::write(&program, "#!/bin/sh\nread line\n").unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let config = folder.path().join("p.toml");
+        let config = folder.path().join("portcullis.toml");
         let other = folder.path().join("other.toml");
         for path in [&config, &other] {
             fs::write(path, "").unwrap();
         }
-        let mut child = Command::new(&program)
-            .args(["run", "--config", "p.toml"])
-            .current_dir(folder.path())
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let found = serving(&config);
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].pid, child.id());
-        assert_eq!(found[0].user, nix::unistd::geteuid().as_raw());
-        assert!(found[0].open_files.is_some() && found[0].core_bytes.is_some());
-        assert_eq!(serving(&other), []);
-        drop(child.stdin.take());
-        child.wait().unwrap();
-        assert_eq!(serving(&config), []);
+        let absolute = config.to_str().unwrap();
+        for (arguments, variable) in [
+            (&["--config", "portcullis.toml"][..], None),
+            (&["--config", absolute, "--allow-core-dumps"], None),
+            (&["--config", "portcullis.toml"], Some("other.toml")),
+            (&[], Some(absolute)),
+            (&[], Some("portcullis.toml")),
+            // What is in its folder.
+            (&[], None),
+        ] {
+            let mut command = Command::new(&program);
+            command
+                .arg("run")
+                .args(arguments)
+                .env_remove("PORTCULLIS_CONFIG")
+                .envs(variable.map(|path| ("PORTCULLIS_CONFIG", path)))
+                .current_dir(folder.path())
+                .stdin(Stdio::piped());
+            let mut child = command.spawn().unwrap();
+            let found = serving(&config).serving;
+            assert_eq!(found.len(), 1, "{arguments:?} {variable:?}");
+            assert_eq!(found[0].pid, child.id());
+            assert_eq!(found[0].user, nix::unistd::geteuid().as_raw());
+            assert!(found[0].open_files.is_some() && found[0].core_bytes.is_some());
+            assert_eq!(found[0].is_unsealed, arguments.len() > 2);
+            assert_eq!(of(child.id()).as_ref(), Some(&found[0]));
+            assert_eq!(serving(&other).serving, []);
+            drop(child.stdin.take());
+            child.wait().unwrap();
+            assert_eq!(serving(&config).serving, []);
+        }
+        assert_eq!(of(std::process::id()), None, "it is none of ours");
     }
 }

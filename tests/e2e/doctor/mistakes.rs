@@ -461,7 +461,7 @@ fn listeners_for_other_hosts() {
         "info",
         token,
         none,
-        "set admin.token",
+        "into the service's environment as PORTCULLIS_ADMIN_TOKEN",
         token,
     );
     let models = |address: &str| {
@@ -484,7 +484,7 @@ fn listeners_for_other_hosts() {
         "info",
         "[log]",
         open,
-        "set models.clientToken",
+        "into the service's environment as PORTCULLIS_CLIENT_TOKEN",
         &closed,
     );
 }

@@ -1,0 +1,394 @@
+//! What the running process says of itself at its admin listener, where that is not as
+//! its operator wants it.
+
+use super::facts::Facts;
+use super::finding::{Finding, Place, Severity};
+use super::finding_id::FindingId;
+use crate::config::Config;
+use crate::secrets::Provider;
+use serde::Deserialize;
+use serde_json::Value;
+use std::path::PathBuf;
+
+const ASSERTION: &str = "gateway.auth.trustedProxy.assertion";
+const ADMIN: &str = "admin.address";
+
+/// What a running process says of itself. Another version may say less.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Running {
+    /// Its number; none: it doesn't say.
+    #[serde(default)]
+    pub pid: Option<u32>,
+    generation: u64,
+    #[serde(default)]
+    degraded: bool,
+    #[serde(default)]
+    last_reload: Option<Reload>,
+    #[serde(default)]
+    restart_required: Vec<String>,
+    #[serde(default)]
+    not_ready_because: Vec<String>,
+    #[serde(default)]
+    confinement: Option<Confinement>,
+    #[serde(default)]
+    assertion: Option<Keys>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Reload {
+    #[serde(default)]
+    problems: Vec<Problem>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Problem {
+    #[serde(default)]
+    key: Option<String>,
+    message: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Confinement {
+    no_new_privs: bool,
+    landlock: String,
+    seccomp: String,
+    #[serde(default)]
+    exec_helper: Option<bool>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Keys {
+    #[serde(default)]
+    error: Option<String>,
+}
+
+impl Running {
+    /// Reads the body of `/status`; none where it is something else.
+    #[must_use]
+    pub fn read(status: Value) -> Option<Self> {
+        serde_json::from_value(status).ok()
+    }
+}
+
+/// What is wrong with the running process, by its own account.
+#[must_use]
+pub fn check_running(config: &Config, facts: &Facts, running: &Running) -> Vec<Finding> {
+    let finding = |(id, severity, key, evidence, remedy): Told| Finding {
+        id,
+        severity,
+        evidence,
+        remedy,
+        place: match (key, running.pid) {
+            (Some(key), _) => facts.at_key(&key),
+            (None, Some(pid)) => Place::file(&PathBuf::from(format!("/proc/{pid}"))),
+            (None, None) => facts.at_key(ADMIN),
+        },
+    };
+    let told = [
+        reload(running),
+        restart(running),
+        lockdown(running),
+        helper(config, running),
+        keys(running),
+    ];
+    told.into_iter().flatten().map(finding).collect()
+}
+
+/// That the running process can't be asked, and `why`.
+#[must_use]
+pub fn unanswered(facts: &Facts, why: &str) -> Finding {
+    Finding {
+        id: FindingId::NotExamined,
+        severity: Severity::Info,
+        evidence: format!("what the running process says of itself could not be asked: {why}"),
+        remedy: "run this command with the service's environment, beside the service; its \
+                 `/status` tells the same"
+            .to_owned(),
+        place: facts.at_key(ADMIN),
+    }
+}
+
+/// A finding but for its place: the kind, how bad, the key (none: it is the process'), the
+/// evidence, the remedy.
+type Told = (FindingId, Severity, Option<String>, String, String);
+
+fn reload(running: &Running) -> Option<Told> {
+    if !running.degraded {
+        return None;
+    }
+    let problem = running
+        .last_reload
+        .as_ref()
+        .and_then(|it| it.problems.first());
+    let why = problem.map_or_else(String::new, |problem| match &problem.key {
+        Some(key) => format!(" ({key}: {})", problem.message),
+        None => format!(" ({})", problem.message),
+    });
+    let key = problem.and_then(|problem| problem.key.clone());
+    Some((
+        FindingId::ReloadFailed,
+        Severity::Warning,
+        key,
+        format!(
+            "the last reload failed{why}: configuration {} is served on, and not what is read \
+             here",
+            running.generation
+        ),
+        "mend it, then `portcullis secrets reload`, which tells all that is wrong".to_owned(),
+    ))
+}
+
+fn restart(running: &Running) -> Option<Told> {
+    let first = running.restart_required.first()?;
+    Some((
+        FindingId::RestartRequired,
+        Severity::Warning,
+        Some(first.clone()),
+        format!(
+            "the running process keeps the old value of {}",
+            running.restart_required.join(", ")
+        ),
+        "restart Portcullis".to_owned(),
+    ))
+}
+
+impl Confinement {
+    fn is_nothing(&self) -> bool {
+        !self.no_new_privs && is_off(&self.landlock) && is_off(&self.seccomp)
+    }
+}
+
+fn is_off(strength: &str) -> bool {
+    strength.starts_with("off")
+}
+
+fn lockdown(running: &Running) -> Option<Told> {
+    let confinement = running.confinement.as_ref()?;
+    let Confinement {
+        no_new_privs,
+        landlock,
+        seccomp,
+        ..
+    } = confinement;
+    let is_whole = |strength: &str| strength.starts_with("enforced");
+    if *no_new_privs && is_whole(landlock) && is_whole(seccomp) {
+        return None;
+    }
+    const DANGER: &str = "whoever breaks into it can do";
+    let (severity, evidence, remedy) = if confinement.is_nothing() {
+        (
+            Severity::Warning,
+            format!("the running process is not locked down: {DANGER} all that its user may"),
+            "start it without --no-lockdown",
+        )
+    } else {
+        let severity = match !no_new_privs || is_off(landlock) || is_off(seccomp) {
+            true => Severity::Warning,
+            false => Severity::Info,
+        };
+        let privileges = if *no_new_privs { "given up" } else { "kept" };
+        (
+            severity,
+            format!(
+                "the running process is locked down less than it could be (new privileges: \
+                 {privileges}; Landlock: {landlock}; seccomp: {seccomp}): {DANGER} more"
+            ),
+            "a newer kernel has what is missing; in a container, its profile must let it",
+        )
+    };
+    let remedy = remedy.to_owned();
+    Some((FindingId::LockdownOff, severity, None, evidence, remedy))
+}
+
+/// Without a lock-down there is none, and none is needed.
+fn helper(config: &Config, running: &Running) -> Option<Told> {
+    let confinement = running.confinement.as_ref()?;
+    if confinement.exec_helper != Some(false) || confinement.is_nothing() {
+        return None;
+    }
+    let mut providers = config.secrets.listed();
+    let in_use = providers.find(|(_, provider)| matches!(provider, Provider::Exec(_)));
+    let (severity, key) = match in_use {
+        Some((name, _)) => (
+            Severity::Warning,
+            Some(format!("secrets.providers.{name}.command")),
+        ),
+        // Only a reload could bring a command that needs it.
+        None => (Severity::Info, None),
+    };
+    Some((
+        FindingId::ExecHelperGone,
+        severity,
+        key,
+        "the helper process that runs commands has ended: no secret of an exec provider can be \
+         had, and a reload fails"
+            .to_owned(),
+        "restart Portcullis; who ended it is in the system's log".to_owned(),
+    ))
+}
+
+fn keys(running: &Running) -> Option<Told> {
+    let error = running.assertion.as_ref()?.error.as_deref();
+    let mut reasons = running.not_ready_because.iter();
+    let has_none = reasons.any(|reason| reason == "assertion_keys_missing");
+    let why = |error: Option<&str>| error.map_or_else(String::new, |it| format!(" ({it})"));
+    let (severity, evidence) = match (has_none, error) {
+        (true, error) => (
+            Severity::Critical,
+            format!(
+                "the running process has no key to verify assertions by{}: nobody gets in",
+                why(error)
+            ),
+        ),
+        (false, Some(_)) => (
+            Severity::Warning,
+            format!(
+                "the last fetch of the keys that verify assertions failed{}: nobody gets in once \
+                 those at hand have ended",
+                why(error)
+            ),
+        ),
+        (false, None) => return None,
+    };
+    Some((
+        FindingId::AssertionKeysMissing,
+        severity,
+        Some(format!("{ASSERTION}.keysUrl")),
+        evidence,
+        "see that the issuer's keys can be fetched from this host (name, firewall, caFile); it \
+         is tried again by itself"
+            .to_owned(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::checklist::tests::{config, facts};
+    use super::*;
+    use FindingId as Id;
+    use Severity::{Critical, Info, Warning};
+    use serde_json::json;
+
+    const EXEC: &str =
+        "[secrets.providers.vault]\nsource = \"exec\"\ncommand = \"/usr/bin/vault\"\n";
+
+    /// A process that has nothing to tell, but for these parts of its status.
+    fn status(changes: &Value) -> Value {
+        let mut status = json!({
+            "pid": 7, "generation": 3, "degraded": false, "lastReload": null,
+            "restartRequired": [], "notReadyBecause": [], "assertion": null,
+            "confinement": {"noNewPrivs": true, "landlock": "enforced (ABI 6)",
+                "seccomp": "enforced", "execHelper": true},
+        });
+        for (name, part) in changes.as_object().unwrap() {
+            match part {
+                Value::Object(parts) if status[name].is_object() => {
+                    let known = status[name].as_object_mut().unwrap();
+                    known.extend(parts.clone());
+                }
+                part => status[name] = part.clone(),
+            }
+        }
+        status
+    }
+
+    fn found(rest: &str, changes: &Value) -> Vec<Finding> {
+        let config = config("127.0.0.1:8443", "http://127.0.0.1:18789", rest);
+        let running = Running::read(status(changes)).unwrap();
+        check_running(&config, &facts(), &running)
+    }
+
+    #[test]
+    fn what_a_process_admits_is_found() {
+        let off = json!({"confinement": {"noNewPrivs": false, "landlock": "off (not asked for)",
+            "seccomp": "off (not asked for)", "execHelper": false}});
+        for (rest, changes, expected) in [
+            ("", json!({}), None),
+            ("", json!({"confinement": null}), None),
+            ("", off, Some((Id::LockdownOff, Warning, "--no-lockdown"))),
+            (
+                "",
+                json!({"confinement": {"landlock": "partly enforced (ABI 3)"}}),
+                Some((Id::LockdownOff, Info, "newer kernel")),
+            ),
+            (
+                "",
+                json!({"confinement": {"seccomp": "off (not permitted)"}}),
+                Some((Id::LockdownOff, Warning, "newer kernel")),
+            ),
+            (
+                "",
+                json!({"confinement": {"noNewPrivs": false}}),
+                Some((Id::LockdownOff, Warning, "newer kernel")),
+            ),
+            (
+                EXEC,
+                json!({"confinement": {"execHelper": false}}),
+                Some((Id::ExecHelperGone, Warning, "restart")),
+            ),
+            (
+                "",
+                json!({"confinement": {"execHelper": false}}),
+                Some((Id::ExecHelperGone, Info, "restart")),
+            ),
+            (
+                "",
+                json!({"degraded": true}),
+                Some((Id::ReloadFailed, Warning, "reload")),
+            ),
+            (
+                "",
+                json!({"restartRequired": ["listen.address", "models.listen"]}),
+                Some((Id::RestartRequired, Warning, "restart")),
+            ),
+            // Keys that are fetched as they are met: none is missing.
+            ("", json!({"assertion": {"keys": 0, "error": null}}), None),
+            (
+                "",
+                json!({"assertion": {"keys": 2, "error": "timed out"}}),
+                Some((Id::AssertionKeysMissing, Warning, "issuer's keys")),
+            ),
+            (
+                "",
+                json!({"assertion": {"keys": 0}, "notReadyBecause": ["assertion_keys_missing"]}),
+                Some((Id::AssertionKeysMissing, Critical, "issuer's keys")),
+            ),
+        ] {
+            let found = found(rest, &changes);
+            let seen: Vec<_> = found.iter().map(|it| (it.id, it.severity)).collect();
+            let wanted = expected.map(|(id, severity, _)| (id, severity));
+            assert_eq!(seen, wanted.into_iter().collect::<Vec<_>>(), "{changes}");
+            if let Some((_, _, words)) = expected {
+                assert!(found[0].remedy.contains(words), "{:?}", found[0]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_failed_reload_is_told_by_its_key_and_its_reason() {
+        let problems = json!([{"key": "listen.address", "message": "got `x`"}, {"message": "y"}]);
+        let found = found(
+            "",
+            &json!({"degraded": true, "lastReload": {"ok": false, "problems": problems}}),
+        );
+        let [found] = found.as_slice() else {
+            panic!("{found:?}")
+        };
+        assert_eq!(found.place.key.as_deref(), Some("listen.address"));
+        assert!(
+            found
+                .evidence
+                .contains("(listen.address: got `x`): configuration 3"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_no_status_is_none() {
+        for answer in [json!({}), json!([]), json!("x"), json!({"generation": "3"})] {
+            assert!(Running::read(answer.clone()).is_none(), "{answer}");
+        }
+    }
+}

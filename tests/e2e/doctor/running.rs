@@ -1,0 +1,156 @@
+//! What a running process says of itself, as the doctor tells it.
+
+use super::host::{Finding, Report};
+use crate::sidecar::{GATEWAY, Setup, Sidecar};
+use std::process::Command;
+
+/// No process; port 9 is nobody's.
+const NOBODY: &str = "http://127.0.0.1:9";
+
+/// Has the configuration name the admin listener where it came to be.
+fn name_admin(sidecar: &Sidecar) {
+    let address = sidecar.admin.to_string();
+    sidecar.edit(|config| {
+        let (before, admin) = config.split_once("[admin]").unwrap();
+        let admin = admin.replacen("127.0.0.1:0", &address, 1);
+        format!("{before}[admin]{admin}")
+    });
+}
+
+/// What the doctor says of a sidecar's configuration.
+async fn examine(sidecar: &Sidecar) -> Report {
+    let units = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command
+        .args(["doctor", "--json", "--config"])
+        .arg(sidecar.config_path())
+        .arg("--units")
+        .arg(units.path());
+    let output = tokio::task::spawn_blocking(move || command.output());
+    let output = output.await.unwrap().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    Report {
+        code: output.status.code().unwrap(),
+        json: serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}")),
+    }
+}
+
+/// The findings of a kind.
+fn of(report: &Report, id: &str) -> Vec<Finding> {
+    report.findings().filter(|found| found.id == id).collect()
+}
+
+/// The one finding of a kind, of this severity.
+fn the(report: &Report, id: &str, severity: &str) -> Finding {
+    let mut found = of(report, id);
+    assert_eq!(found.len(), 1, "{id}: {report}");
+    let found = found.remove(0);
+    assert_eq!(found.severity, severity, "{report}");
+    found
+}
+
+/// What only a running process can tell.
+const ADMITTED: [&str; 5] = [
+    "EXEC_HELPER_GONE",
+    "RELOAD_FAILED",
+    "RESTART_REQUIRED",
+    "ASSERTION_KEYS_MISSING",
+    "NOT_EXAMINED",
+];
+
+#[tokio::test]
+async fn a_process_that_is_well_admits_nothing_and_one_without_a_lock_down_does() {
+    let sidecar = Setup::new().spawn(NOBODY);
+    name_admin(&sidecar);
+    let report = examine(&sidecar).await;
+    for id in ADMITTED {
+        assert!(!report.has(id), "{report}");
+    }
+    // An older kernel lacks some of it, and that is told.
+    for found in of(&report, "LOCKDOWN_OFF") {
+        assert!(!found.remedy.contains("--no-lockdown"), "{report}");
+    }
+
+    let sidecar = Setup::new().argument("--no-lockdown").spawn(NOBODY);
+    name_admin(&sidecar);
+    let report = examine(&sidecar).await;
+    let found = the(&report, "LOCKDOWN_OFF", "warning");
+    assert!(found.remedy.contains("--no-lockdown"), "{report}");
+    let process = format!("/proc/{}", sidecar.pid());
+    assert_eq!(found.place["file"], process.as_str());
+    assert!(!report.has("EXEC_HELPER_GONE"), "{report}");
+}
+
+#[tokio::test]
+async fn a_helper_that_has_ended_is_told_of() {
+    let sidecar = Setup::new().spawn(NOBODY);
+    name_admin(&sidecar);
+    let pid = sidecar.pid();
+    let children = format!("/proc/{pid}/task/{pid}/children");
+    let helper = std::fs::read_to_string(children).unwrap();
+    let status = Command::new("kill").args(["-KILL", helper.trim()]).status();
+    assert!(status.unwrap().success());
+    let ended = "the helper process that runs commands has ended";
+    sidecar
+        .logged(|line| {
+            line["message"]
+                .as_str()
+                .is_some_and(|it| it.starts_with(ended))
+        })
+        .await;
+    let report = examine(&sidecar).await;
+    the(&report, "EXEC_HELPER_GONE", "info");
+}
+
+#[tokio::test]
+async fn a_failed_reload_and_a_restart_that_is_due_are_told_of() {
+    let sidecar = Setup::new().spawn(NOBODY);
+    let credential =
+        "[upstream.credential]\nheader = \"authorization\"\nvalue = \"$PORTCULLIS_TEST_UNSET\"\n";
+    let good = sidecar.config();
+    sidecar.edit(|config| format!("{config}{credential}"));
+    assert_eq!(sidecar.reload().await.0, 422);
+    sidecar.edit(|_| good);
+    name_admin(&sidecar);
+    let report = examine(&sidecar).await;
+    let found = the(&report, "RELOAD_FAILED", "warning");
+    assert_eq!(found.place["key"], "upstream.credential.value", "{report}");
+    assert!(!report.has("RESTART_REQUIRED"), "{report}");
+
+    assert_eq!(sidecar.reload().await.0, 200);
+    let report = examine(&sidecar).await;
+    assert!(!report.has("RELOAD_FAILED"), "{report}");
+    let found = the(&report, "RESTART_REQUIRED", "warning");
+    assert_eq!(found.place["key"], "admin.address", "{report}");
+}
+
+#[tokio::test]
+async fn an_issuer_that_gives_no_keys_is_told_of() {
+    let assertion = "[gateway.auth.trustedProxy.assertion]\npreset = \"oidc\"\nheader = \"x-signed\"\n\
+         algorithms = [\"ES256\"]\nissuer = \"https://issuer.example.com\"\naudience = \"claw\"\n\
+         keysUrl = \"http://127.0.0.1:9/keys\"\n";
+    let gateway = format!("{GATEWAY}{assertion}");
+    let sidecar = Setup::new().gateway(&gateway).spawn(NOBODY);
+    name_admin(&sidecar);
+    let report = examine(&sidecar).await;
+    the(&report, "ASSERTION_KEYS_MISSING", "critical");
+    assert_eq!(report.code, 1);
+}
+
+#[tokio::test]
+async fn a_process_that_refuses_the_token_is_told_of_and_none_at_all_is_not() {
+    let mut sidecar = Setup::new()
+        .admin("token = \"admin-t0ken\"\n")
+        .spawn(NOBODY);
+    name_admin(&sidecar);
+    let report = examine(&sidecar).await;
+    assert!(!report.has("NOT_EXAMINED"), "{report}");
+    sidecar.edit(|config| config.replace("admin-t0ken", "an0ther-t0ken"));
+    let report = examine(&sidecar).await;
+    the(&report, "NOT_EXAMINED", "info");
+    assert!(!report.json.to_string().contains("t0ken"), "{report}");
+    sidecar.signal("TERM");
+    sidecar.wait();
+    let report = examine(&sidecar).await;
+    assert!(!report.has("NOT_EXAMINED"), "{report}");
+}
