@@ -190,6 +190,7 @@ fn limit(limits: &str, name: &str, which: Which) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
     use std::os::unix::fs::PermissionsExt;
     use std::process::{Command, Stdio};
 
@@ -243,7 +244,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("portcullis");
         // Like a script, it is known by its own name. It ends with its standard input.
-        fs::write(&program, "#!/bin/sh\nread line\n").unwrap();
+        fs::write(&program, "#!/bin/sh\necho begun\nread line\n").unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         let config = folder.path().join("portcullis.toml");
         let other = folder.path().join("other.toml");
@@ -267,8 +268,17 @@ mod tests {
                 .env_remove("PORTCULLIS_CONFIG")
                 .envs(variable.map(|path| ("PORTCULLIS_CONFIG", path)))
                 .current_dir(folder.path())
-                .stdin(Stdio::piped());
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped());
             let mut child = command.spawn().unwrap();
+            // Before, the kernel may not show its command line yet.
+            let mut begun = [0; 6];
+            child
+                .stdout
+                .as_mut()
+                .unwrap()
+                .read_exact(&mut begun)
+                .unwrap();
             let found = serving(&config).serving;
             assert_eq!(found.len(), 1, "{arguments:?} {variable:?}");
             assert_eq!(found[0].pid, child.id());
