@@ -24,18 +24,19 @@ const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
     #[error(
-        "admin.address: got port 0 in the configuration, expected --address with the one that it became"
+        "admin.address: got port 0 in the configuration, expected {option} with the one that it became"
     )]
-    NoPort,
+    NoPort { option: &'static str },
     #[error("admin.token: to ask needs the token; SIGHUP needs none ({code}; do: {remedy})", code = .0.code(), remedy = .0.remedy())]
     NoToken(#[source] Box<SecretError>),
     #[error("admin.token: {0}")]
     Token(#[source] TokenError),
     #[error(
-        "can't reach the admin listener at {address}: is Portcullis running, and was it started with this address (else --address)?"
+        "can't reach the admin listener at {address}: is Portcullis running, and was it started with this address (else {option})?"
     )]
     Unreachable {
         address: SocketAddr,
+        option: &'static str,
         #[source]
         source: io::Error,
     },
@@ -62,26 +63,41 @@ pub(super) struct Question<'a> {
 pub(super) struct Admin {
     address: SocketAddr,
     token: Option<Token>,
+    /// What names the listener on the command line.
+    option: &'static str,
 }
 
 impl Admin {
     /// The one of `config`, at another address where one is given.
-    pub(super) fn of(config: &Config, elsewhere: Option<SocketAddr>) -> Result<Self, AskError> {
+    pub(super) fn of(
+        config: &Config,
+        elsewhere: Option<SocketAddr>,
+        option: &'static str,
+    ) -> Result<Self, AskError> {
         let address = address(elsewhere.unwrap_or(config.admin.address));
         if address.port() == 0 {
-            return Err(AskError::NoPort);
+            return Err(AskError::NoPort { option });
         }
         let token = token(config, &env::Process)?;
-        Ok(Self { address, token })
+        Ok(Self {
+            address,
+            token,
+            option,
+        })
     }
 
     /// The one at `address`, for whoever has no configuration of it.
-    pub(super) fn at(at: SocketAddr, token: Option<Token>) -> Result<Self, AskError> {
+    pub(super) fn at(
+        at: SocketAddr,
+        token: Option<Token>,
+        option: &'static str,
+    ) -> Result<Self, AskError> {
         match at.port() {
-            0 => Err(AskError::NoPort),
+            0 => Err(AskError::NoPort { option }),
             _ => Ok(Self {
                 address: address(at),
                 token,
+                option,
             }),
         }
     }
@@ -91,7 +107,7 @@ impl Admin {
         &self,
         question: &Question<'_>,
     ) -> Result<(StatusCode, Value), AskError> {
-        send(question, self.address, self.token.as_ref()).await
+        send(question, self).await
     }
 }
 
@@ -100,7 +116,7 @@ pub(super) fn ask(
     config: &Config,
     question: &Question<'_>,
 ) -> Result<(StatusCode, Value), AskError> {
-    let admin = Admin::of(config, question.address)?;
+    let admin = Admin::of(config, question.address, "--address")?;
     runtime()?.block_on(admin.ask(question))
 }
 
@@ -141,19 +157,20 @@ fn token(config: &Config, environment: Environment<'_>) -> Result<Option<Token>,
     Token::new(value).map(Some).map_err(AskError::Token)
 }
 
-async fn send(
-    question: &Question<'_>,
-    address: SocketAddr,
-    token: Option<&Token>,
-) -> Result<(StatusCode, Value), AskError> {
-    let unreachable = |source| AskError::Unreachable { address, source };
+async fn send(question: &Question<'_>, admin: &Admin) -> Result<(StatusCode, Value), AskError> {
+    let (address, option) = (admin.address, admin.option);
+    let unreachable = |source| AskError::Unreachable {
+        address,
+        option,
+        source,
+    };
     let stream = match timeout(CONNECT, TcpStream::connect(address)).await {
         Ok(connected) => connected.map_err(unreachable)?,
         Err(_) => return Err(unreachable(io::ErrorKind::TimedOut.into())),
     };
     let answer = timeout(
         question.patience,
-        exchange(stream, question, address, token),
+        exchange(stream, question, address, admin.token.as_ref()),
     )
     .await
     .unwrap_or_else(|elapsed| Err(elapsed.into()));

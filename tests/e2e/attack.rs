@@ -76,14 +76,23 @@ async fn a_proxy_that_passes_everything_on_is_told_so() {
             .unwrap()
             .contains("trusted_proxy_ambiguous_header")
     );
-    for key in [
-        "x_forwarded_user",
-        "remote-user",
-        "x-openclaw-scopes",
-        "connection: x-forwarded-user",
-    ] {
+    for key in ["x-openclaw-scopes", "connection: x-forwarded-user"] {
         assert!(about(key).is_some(), "{key}: {json:#}");
     }
+    // What Portcullis treats alike is told once.
+    for (severity, name) in [("warning", "`x_forwarded_user`"), ("info", "`remote-user`")] {
+        let lists = |found: &&Value| {
+            let evidence = found["evidence"].as_str().unwrap();
+            found["severity"] == severity && evidence.contains(name)
+        };
+        assert_eq!(findings.iter().filter(lists).count(), 1, "{name}: {json:#}");
+    }
+    let first = |id: &str| findings.iter().position(|found| found["id"] == id);
+    assert_eq!(first("ATTACK_HEADER_BELIEVED"), Some(0), "{json:#}");
+    let last = findings
+        .iter()
+        .rposition(|found| found["id"] == "ATTACK_HEADER_BELIEVED");
+    assert!(last < first("ATTACK_HEADER_PASSED"), "{json:#}");
     let client = about("x-forwarded-for").unwrap();
     assert_eq!(
         client["severity"], "critical",
@@ -96,6 +105,41 @@ async fn a_proxy_that_passes_everything_on_is_told_so() {
         upstream.requests().is_empty(),
         "the gateway gets none of it"
     );
+}
+
+#[tokio::test]
+async fn a_proxy_that_sets_nothing_is_wide_open_and_no_header_of_the_operators_hides_it() {
+    let upstream = Recorder::spawn().await;
+    let setup = Setup {
+        sections: "[gateway]\ntrustedProxies = [\"127.0.0.1\"]".to_owned(),
+        ..Setup::new()
+    };
+    let _ = setup;
+    let sidecar = Setup::new().spawn(&upstream.url());
+    // Nobody in front is as good as one who passes everything on.
+    let url = format!("http://{}", sidecar.address);
+    let (output, json) = attack(&sidecar, url, &[]).await;
+    assert_eq!(output.status.code(), Some(1), "{json:#}");
+    let findings = json["findings"].as_array().unwrap();
+    let told: Vec<_> = findings
+        .iter()
+        .map(|found| {
+            (
+                found["id"].as_str().unwrap(),
+                found["place"]["key"].as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("ATTACK_UNANSWERED", None),
+            ("ATTACK_HEADER_BELIEVED", Some("x-forwarded-proto")),
+            ("ATTACK_HEADER_BELIEVED", Some("x-forwarded-user")),
+        ],
+        "{json:#}"
+    );
+    assert!(upstream.requests().is_empty());
 }
 
 #[tokio::test]
@@ -119,7 +163,13 @@ async fn an_admin_listener_that_arms_nothing_or_is_not_there_ends_it() {
         (
             &["--admin", "127.0.0.1:9"][..],
             1,
-            "can't reach the admin listener",
+            "started with this address (else --admin)?",
+        ),
+        (&["--admin", "127.0.0.1:0"][..], 1, "expected --admin"),
+        (
+            &["-H", "X_Forwarded-User: nick@example.com"][..],
+            2,
+            "got `x_forwarded-user`, which the proxy in front must set",
         ),
         (&["--insecure", "--ca", "x"][..], 2, "cannot be used with"),
         (&["--ca", "/nowhere.pem"][..], 2, "/nowhere.pem"),

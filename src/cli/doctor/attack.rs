@@ -22,6 +22,9 @@ use std::process::ExitCode;
 /// Where the token is, for whoever has no configuration at hand.
 const TOKEN_VARIABLE: &str = "PORTCULLIS_ADMIN_TOKEN";
 
+/// What names the listener here.
+const OPTION: &str = "--admin";
+
 /// Arguments of the attack.
 #[derive(Debug, Args)]
 #[group(id = "attack-arguments")]
@@ -30,8 +33,8 @@ pub(super) struct Arguments {
     /// tell what came through
     #[arg(long, value_name = "URL", value_parser = parse_url)]
     pub(super) attack: Option<BaseUrl>,
-    /// A header to send with each of them, such as a session's cookie; `@FILE` has one a
-    /// line; may be repeated
+    /// A header to send with each of them, such as a session's cookie, and none that the proxy
+    /// itself has to set; `@FILE` has one a line; may be repeated
     #[arg(
         short = 'H',
         long = "header",
@@ -43,7 +46,7 @@ pub(super) struct Arguments {
     /// then. The token comes from --config, else from $PORTCULLIS_ADMIN_TOKEN
     #[arg(long, value_name = "ADDRESS", requires = "attack")]
     admin: Option<SocketAddr>,
-    /// The authority of the address' certificate, where the public web doesn't know it
+    /// The authority that signed the address' certificate, where the public web doesn't know it
     #[arg(
         long,
         value_name = "FILE",
@@ -93,11 +96,11 @@ impl Arguments {
             ExitCode::from(EXIT_FAILURE)
         };
         let admin = match (config, self.admin) {
-            (Some(config), elsewhere) => Admin::of(config, elsewhere),
+            (Some(config), elsewhere) => Admin::of(config, elsewhere, OPTION),
             (None, Some(address)) => {
-                token_of_variable().and_then(|token| Admin::at(address, token))
+                token_of_variable().and_then(|token| Admin::at(address, token, OPTION))
             }
-            (None, None) => Err(AskError::NoPort),
+            (None, None) => Err(AskError::NoPort { option: OPTION }),
         };
         let admin = admin.map_err(|error| complain(&error))?;
         let fired = runtime()
@@ -105,7 +108,10 @@ impl Arguments {
             .block_on(volley::fire(&front, &admin, url.as_str()));
         let mut findings = fired.map_err(|error| {
             output::complain(format_args!("portcullis: {error}"));
-            ExitCode::from(EXIT_FAILURE)
+            ExitCode::from(match error {
+                volley::VolleyError::Header(_) => EXIT_USAGE,
+                _ => EXIT_FAILURE,
+            })
         })?;
         if self.insecure && url.is_tls() {
             findings.push(unverified(url.as_str()));

@@ -192,7 +192,7 @@ fn look(loaded: &Loaded, arguments: &Arguments) -> Result<Found, ExitCode> {
                 return Err(EXIT_FAILURE.into());
             }
             // Nothing runs there: the files say what can be said.
-            Err(AskError::Unreachable { .. } | AskError::NoPort) => {}
+            Err(AskError::Unreachable { .. } | AskError::NoPort { .. }) => {}
             Err(AskError::NoToken(_)) => {
                 complain("the running process can't be asked without the value of `admin.token`");
             }

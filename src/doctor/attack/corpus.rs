@@ -78,14 +78,32 @@ fn once() -> usize {
     1
 }
 
-/// Every attack on a deployment that answered `baseline`. A header of which
-/// `is_operators` holds is left out: the operator sends it with every request.
+/// What a session is shown in: an operator may send it, whatever the config names.
+const SESSIONS: [&str; 2] = ["authorization", "cookie"];
+
+/// Whether a header, in whichever spelling, is for the proxy in front to set or to take
+/// out, whatever is configured.
+pub(super) fn is_the_proxys(name: &str) -> bool {
+    let rows = rows();
+    let mut names = rows.iter().flat_map(|row| &row.names);
+    let begins = name.as_bytes().get(..FORWARDED.len());
+    names.any(|known| same_folded(known.as_bytes(), name.as_bytes()))
+        || begins.is_some_and(|start| same_folded(start, FORWARDED.as_bytes()))
+}
+
+/// Whether it is by the configuration behind `baseline`.
+pub(super) fn is_configured(name: &str, baseline: &ProbeAnswer) -> bool {
+    let lists = [&baseline.required_headers, &baseline.named_headers];
+    let mut names = lists.into_iter().flatten().chain([&baseline.user_header]);
+    let is_session = SESSIONS
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(name));
+    !is_session && names.any(|known| same_folded(known.as_bytes(), name.as_bytes()))
+}
+
+/// Every attack on a deployment that answered `baseline`.
 #[must_use]
-pub fn attacks(
-    baseline: &ProbeAnswer,
-    mark: &Mark,
-    is_operators: impl Fn(&str) -> bool,
-) -> Vec<Attack> {
+pub fn attacks(baseline: &ProbeAnswer, mark: &Mark) -> Vec<Attack> {
     let mut attacks: Vec<Attack> = Vec::new();
     for row in rows() {
         let names = row.names.iter().flat_map(|name| spelt_out(name, baseline));
@@ -101,7 +119,7 @@ pub fn attacks(
             };
             let is_second = matches!(row.kind, Kind::Foreign | Kind::Named)
                 && attacks.iter().any(|known| is_known(&known));
-            if is_second || is_operators(&header) {
+            if is_second {
                 continue;
             }
             let value = row
@@ -154,6 +172,9 @@ fn spelt_out(name: &str, baseline: &ProbeAnswer) -> Vec<String> {
     }
 }
 
+/// Of proxies, all of them.
+const FORWARDED: &str = "x-forwarded-";
+
 /// Set by Portcullis, whatever the config names: they have rows of their own.
 const OWN_ROWS: [&str; 6] = [
     "x-forwarded-for",
@@ -196,7 +217,7 @@ mod tests {
 
     fn all() -> Vec<Attack> {
         let mark = Nonce::read(&"0".repeat(32)).unwrap().mark();
-        attacks(&baseline(), &mark, |name| name == "cookie")
+        attacks(&baseline(), &mark)
     }
 
     #[test]
@@ -220,6 +241,40 @@ mod tests {
         }
         for family in FOREIGN_FAMILIES {
             assert!(has(&|header| header.starts_with(family)), "{family}");
+        }
+    }
+
+    #[test]
+    fn a_header_of_the_proxys_is_known_in_every_spelling() {
+        for name in [
+            "X-Forwarded-User",
+            "x_forwarded_proto",
+            "x.forwarded.anything",
+            "Remote-User",
+            "x-request-id",
+            "x-openclaw-scopes",
+            "forwarded",
+        ] {
+            assert!(is_the_proxys(name), "{name}");
+        }
+        for name in [
+            "cookie",
+            "authorization",
+            "cf-access-client-id",
+            "x-proof",
+            "x",
+        ] {
+            assert!(!is_the_proxys(name), "{name}");
+        }
+        let mut baseline = baseline();
+        baseline.required_headers.push("authorization".to_owned());
+        for (name, is_it) in [
+            ("X_Proof", true),
+            ("x-forwarded-user", true),
+            ("Authorization", false),
+            ("cf-access-client-id", false),
+        ] {
+            assert_eq!(is_configured(name, &baseline), is_it, "{name}");
         }
     }
 

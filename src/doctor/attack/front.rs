@@ -1,14 +1,17 @@
 //! The way in that an operator names: one request on one connection, byte for byte as
 //! asked, and to no other address.
 
-use super::seen::Reply;
+use super::corpus::is_configured;
+use super::distrust::Distrust;
+use super::own_header::{HeaderError, OwnHeader};
+use super::seen::{Reply, Seen};
 use crate::base_url::{BaseHost, BaseUrl};
 use crate::http1::body::Decoder;
 use crate::http1::request::FieldList;
 use crate::http1::response::{self, RequestKind};
 use crate::http1::scan::HeadScanner;
 use crate::policy::PROBE_HEADER;
-use crate::probe::Nonce;
+use crate::probe::{Nonce, ProbeAnswer};
 use crate::secrets::SecretValue;
 use crate::tls::{self, TlsError, UpstreamTrust};
 use crate::upstream::{ConnectError, Target, Upstream, UpstreamConfig, UpstreamTls};
@@ -36,26 +39,6 @@ pub enum TlsTrust {
     Insecure,
 }
 
-/// A header that the operator has sent with every request. Its value is a secret.
-pub struct OwnHeader {
-    name: String,
-    value: SecretValue,
-}
-
-/// Why a text is no header. It doesn't repeat the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum HeaderError {
-    /// No colon, or no name before it.
-    #[error("expected `name: value`")]
-    Malformed,
-    /// A character that would end the line.
-    #[error("the value holds a control character")]
-    Control,
-    /// What the doctor itself sends.
-    #[error("`host`, `connection` and framing fields are the doctor's own")]
-    Own,
-}
-
 /// Sends requests to one address.
 pub struct Front {
     upstream: Upstream,
@@ -81,34 +64,17 @@ pub enum FrontError {
     Malformed,
 }
 
-impl OwnHeader {
-    /// Reads `name: value`.
-    ///
-    /// # Errors
-    /// [`HeaderError`].
-    pub fn parse(text: &str) -> Result<Self, HeaderError> {
-        const DOCTORS: [&str; 4] = ["host", "connection", "content-length", "transfer-encoding"];
-        let (name, value) = text.split_once(':').ok_or(HeaderError::Malformed)?;
-        if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
-            return Err(HeaderError::Malformed);
-        }
-        if DOCTORS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-            return Err(HeaderError::Own);
-        }
-        let value = value.trim_matches([' ', '\t']);
-        if http::HeaderValue::from_bytes(value.as_bytes()).is_err() {
-            return Err(HeaderError::Control);
-        }
-        Ok(Self {
-            name: name.to_owned(),
-            value: SecretValue::concat(&[value]),
-        })
-    }
-
-    /// Whether its name is this.
+impl FrontError {
+    /// As what is seen of the request.
     #[must_use]
-    pub fn is(&self, name: &str) -> bool {
-        self.name.eq_ignore_ascii_case(name)
+    pub fn seen(&self) -> Seen {
+        match self {
+            Self::Connect(error) => Distrust::of(error).map_or_else(
+                || Seen::Unreachable(error.to_string()),
+                |(target, distrust)| Seen::Untrusted(target.to_owned(), distrust),
+            ),
+            _ => Seen::Unknown(self.to_string()),
+        }
     }
 }
 
@@ -164,6 +130,18 @@ impl Front {
     #[must_use]
     pub fn sends(&self, name: &str) -> bool {
         self.headers.iter().any(|header| header.is(name))
+    }
+
+    /// Whether nothing that the operator sends is for the proxy in front to set, by the
+    /// configuration behind `baseline`.
+    ///
+    /// # Errors
+    /// [`HeaderError::Proxys`], with the first that is.
+    pub fn check(&self, baseline: &ProbeAnswer) -> Result<(), HeaderError> {
+        let proxys = |header: &&OwnHeader| is_configured(header.name(), baseline);
+        self.headers.iter().find(proxys).map_or(Ok(()), |header| {
+            Err(HeaderError::Proxys(header.name().to_ascii_lowercase()))
+        })
     }
 
     /// Sends one request with `fields` behind the operator's, and reads its answer. No
@@ -233,7 +211,7 @@ impl Front {
             line(name, value);
         }
         for header in headers {
-            line(&header.name, header.value.expose());
+            line(header.name(), header.value());
         }
         for &(name, value) in fields {
             line(name, value);

@@ -24,6 +24,9 @@ pub(super) enum Outcome {
     Unjudged(String),
 }
 
+/// As what a user is believed who isn't let in.
+pub(super) const KEPT_OUT: &str = "the user, whom `allowUsers` alone kept out";
+
 /// None where the attack came to nothing.
 pub(super) fn judge(
     attack: &Attack,
@@ -34,8 +37,7 @@ pub(super) fn judge(
     match seen {
         Seen::Probe(answer) => permitted(attack, baseline, answer),
         Seen::Denied(entry) => Some(denied(attack, entry, mark)),
-        Seen::Refused(_) => None,
-        Seen::Unknown(what) => Some(Outcome::Unjudged(what.clone())),
+        other => other.trouble().map(Outcome::Unjudged),
     }
 }
 
@@ -126,18 +128,22 @@ fn denied(attack: &Attack, entry: &Entry, mark: &Mark) -> Outcome {
             Some(_) => Outcome::Unjudged(format!("Portcullis refused it: {reason}")),
         };
     }
-    let bears = |field: &SeenField| match &field.value {
-        Some(value) => mark.is_in(value.as_bytes()) || lists(field, &attack.value),
-        None => field.bytes == attack.value.len(),
-    };
-    let came = named().filter(|field| bears(field)).count();
+    let came = named().filter(|field| bears(field, attack, mark)).count();
     let is_users_list = entry.code == "trusted_proxy_user_not_allowed";
     match (came, attack.kind) {
         (0, _) => Outcome::Unjudged(format!("Portcullis refused it: {reason}")),
         (1, Kind::User) if is_users_list && named().count() == 1 => {
-            Outcome::Believed("the user, whom `allowUsers` alone kept out".to_owned())
+            Outcome::Believed(KEPT_OUT.to_owned())
         }
         _ => Outcome::Denied(reason),
+    }
+}
+
+/// Whether a field holds an attack's value, as far as its own is kept.
+pub(super) fn bears(field: &SeenField, attack: &Attack, mark: &Mark) -> bool {
+    match &field.value {
+        Some(value) => mark.is_in(value.as_bytes()) || lists(field, &attack.value),
+        None => field.bytes == attack.value.len(),
     }
 }
 

@@ -1,10 +1,13 @@
-//! The findings of an attack: one for each header, the worst of what it came to.
+//! The findings of an attack: one for each header, the worst of what it came to, and one
+//! for all those that Portcullis treats alike.
 
+use super::alike::Alike;
 use super::corpus::{Attack, Kind};
 use super::judge::{Outcome, judge};
 use super::seen::Seen;
 use crate::doctor::{Finding, FindingId, Place, Severity};
 use crate::probe::{Mark, ProbeAnswer};
+use std::cmp::Reverse;
 use std::path::Path;
 
 /// An attack and what was seen of it.
@@ -23,6 +26,7 @@ pub struct Fired {
 pub fn findings(url: &str, baseline: &ProbeAnswer, fired: &[Fired]) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
     let mut unjudged = Vec::new();
+    let mut alike = Alike::default();
     for Fired { attack, mark, seen } in fired {
         let finding = match judge(attack, baseline, seen, mark) {
             None => continue,
@@ -30,6 +34,7 @@ pub fn findings(url: &str, baseline: &ProbeAnswer, fired: &[Fired]) -> Vec<Findi
                 unjudged.push(format!("{}: {why}", attack.header));
                 continue;
             }
+            Some(outcome) if alike.takes(attack, &outcome) => continue,
             Some(outcome) => finding(url, attack, &outcome),
         };
         let same = found
@@ -41,6 +46,7 @@ pub fn findings(url: &str, baseline: &ProbeAnswer, fired: &[Fired]) -> Vec<Findi
             None => found.push(finding),
         }
     }
+    found.extend(alike.findings(url));
     if !unjudged.is_empty() {
         found.push(Finding {
             id: FindingId::AttackUnjudged,
@@ -55,26 +61,17 @@ pub fn findings(url: &str, baseline: &ProbeAnswer, fired: &[Fired]) -> Vec<Findi
             place: Place::file(Path::new(url)),
         });
     }
+    found.sort_by_key(|finding| (Reverse(finding.severity), rank(finding.id)));
     found
 }
 
-/// Nothing came through: what an unhurt request of the operator's came to.
-#[must_use]
-pub fn unanswered(url: &str, seen: &Seen) -> Finding {
-    let why = match seen {
-        Seen::Probe(_) => "the probe ended too soon".to_owned(),
-        Seen::Denied(entry) => format!("Portcullis refused it: {} ({})", entry.reason, entry.got),
-        Seen::Refused(status) => format!("whoever stands in front answered {status}"),
-        Seen::Unknown(what) => what.clone(),
-    };
-    Finding {
-        id: FindingId::AttackUnanswered,
-        severity: Severity::Critical,
-        evidence: format!("not a single probe came through, so nothing is known: {why}"),
-        remedy: "Pass a session that may come in, such as -H 'cookie: …' as the browser sends it, \
-                 and name the running process that this address leads to by --config or --admin."
-            .to_owned(),
-        place: Place::file(Path::new(url)),
+/// Among findings of one severity: what is believed comes before what is only seen.
+fn rank(id: FindingId) -> u8 {
+    match id {
+        FindingId::AttackHeaderBelieved => 0,
+        FindingId::AttackHeaderRemoved => 1,
+        FindingId::AttackUnjudged => 2,
+        _ => 3,
     }
 }
 
@@ -91,7 +88,7 @@ pub fn unverified(url: &str) -> Finding {
     }
 }
 
-fn finding(url: &str, attack: &Attack, outcome: &Outcome) -> Finding {
+pub(super) fn finding(url: &str, attack: &Attack, outcome: &Outcome) -> Finding {
     use Severity::{Critical, Info, Warning};
     let Attack { kind, value, .. } = attack;
     let sent = match kind {
@@ -186,7 +183,7 @@ fn remedy(attack: &Attack) -> String {
 }
 
 /// As configurations write a header's name.
-fn title_case(name: &str) -> String {
+pub(super) fn title_case(name: &str) -> String {
     let parts = name.split('-').map(|part| {
         let mut chars = part.chars();
         let first = chars.next().map(|first| first.to_ascii_uppercase());

@@ -1,5 +1,6 @@
 //! What came back for one request.
 
+use super::distrust::Distrust;
 use crate::denials::Entry;
 use crate::probe::ProbeAnswer;
 use serde::Deserialize;
@@ -34,6 +35,12 @@ pub enum Seen {
     Denied(Box<Entry>),
     /// Whoever stands in front refused it.
     Refused(u16),
+    /// Whoever stands in front sent it elsewhere, to a login most of the time: in words.
+    Redirected(String),
+    /// There was no connection: in words.
+    Unreachable(String),
+    /// The certificate of this address was not believed.
+    Untrusted(String, Distrust),
     /// Nobody knows: in words.
     Unknown(String),
 }
@@ -47,6 +54,22 @@ struct ErrorBody {
 #[serde(rename_all = "camelCase")]
 struct ErrorId {
     request_id: String,
+}
+
+impl Seen {
+    /// Why nothing is known of the request; none where something is.
+    pub(super) fn trouble(&self) -> Option<String> {
+        match self {
+            Self::Probe(_) | Self::Denied(_) | Self::Refused(_) => None,
+            Self::Redirected(what) | Self::Unreachable(what) | Self::Unknown(what) => {
+                Some(what.clone())
+            }
+            Self::Untrusted(target, distrust) => Some(format!(
+                "TLS handshake with {target} failed, its certificate is not believed: {}",
+                distrust.words()
+            )),
+        }
+    }
 }
 
 impl Reply {
@@ -81,7 +104,7 @@ impl Reply {
             } => {
                 // Its query may hold the state of a login.
                 let place = location.split(['?', '#']).next().unwrap_or_default();
-                Seen::Unknown(format!("the answer was {status} to `{place}`"))
+                Seen::Redirected(format!("the answer was {status} to `{place}`"))
             }
             Self::Other { status, .. } => Seen::Unknown(format!(
                 "the answer was {status}, and not from Portcullis' probe"

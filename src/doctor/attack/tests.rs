@@ -56,7 +56,7 @@ pub(super) fn baseline() -> ProbeAnswer {
 }
 
 fn attack(kind: Kind, header: &str) -> Attack {
-    let all = attacks(&baseline(), &mark(), |_| false);
+    let all = attacks(&baseline(), &mark());
     let is_it = |attack: &Attack| attack.kind == kind && attack.header == header;
     all.into_iter()
         .find(is_it)
@@ -118,7 +118,7 @@ fn permitted(change: impl FnOnce(&mut ProbeAnswer)) -> Seen {
 
 #[test]
 fn what_the_proxy_in_front_overwrites_is_no_finding() {
-    for attack in attacks(&baseline(), &mark(), |_| false) {
+    for attack in attacks(&baseline(), &mark()) {
         assert_eq!(found(&attack, permitted(|_| ())), [], "{attack:?}");
         assert_eq!(found(&attack, Seen::Refused(400)), [], "{attack:?}");
     }
@@ -127,13 +127,13 @@ fn what_the_proxy_in_front_overwrites_is_no_finding() {
 #[test]
 fn what_is_dropped_here_is_a_warning_and_what_is_believed_is_critical() {
     use FindingId::{AttackHeaderBelieved as Believed, AttackHeaderPassed as Passed};
-    use Severity::{Critical, Info, Warning};
+    use Severity::{Critical, Info};
     let came = |attack: &Attack, role| field(&attack.header, &attack.value, role);
     let one = |id, severity, attack: &Attack| vec![(id, severity, Some(attack.header.clone()))];
 
     let foreign = attack(Kind::Foreign, "remote-user");
     let seen = permitted(|answer| answer.received.push(came(&foreign, Role::Drop)));
-    assert_eq!(found(&foreign, seen), one(Passed, Warning, &foreign));
+    assert_eq!(found(&foreign, seen), [(Passed, Info, None)]);
 
     let named = attack(Kind::Named, "x-auth-request-groups");
     let seen = permitted(|answer| {
@@ -214,10 +214,7 @@ fn a_denial_tells_whether_it_was_the_attackers_word_that_was_refused() {
         "trusted_proxy_ambiguous_header",
         vec![ours(), field("X_Forwarded_User", &alias.value, Role::Drop)],
     );
-    assert_eq!(
-        found(&alias, seen),
-        [(Passed, Warning, Some("x_forwarded_user".to_owned()))]
-    );
+    assert_eq!(found(&alias, seen), [(Passed, Warning, None)]);
 
     let connection = attack(Kind::Connection, "x-forwarded-user");
     let key = Some("connection: x-forwarded-user".to_owned());
@@ -268,11 +265,155 @@ fn what_nobody_can_judge_is_said_once_and_the_worst_of_a_header_alone() {
 }
 
 #[test]
+fn what_is_dropped_is_told_once_by_name_and_below_what_is_believed() {
+    use FindingId::{AttackHeaderBelieved as Believed, AttackHeaderPassed as Passed};
+    let fired = |attack: &Attack, seen| Fired {
+        attack: attack.clone(),
+        mark: mark(),
+        seen,
+    };
+    let dropped = |name| {
+        let attack = attack(Kind::Foreign, name);
+        let came = field(&attack.header, &attack.value, Role::Drop);
+        fired(&attack, permitted(|answer| answer.received.push(came)))
+    };
+    let alias = |name| {
+        let attack = attack(Kind::Alias, name);
+        let came = field(&attack.header, &attack.value, Role::Drop);
+        fired(
+            &attack,
+            denied("trusted_proxy_ambiguous_header", vec![came]),
+        )
+    };
+    let id = attack(Kind::Id, "x-request-id");
+    let id = fired(
+        &id,
+        permitted(|answer| {
+            answer
+                .upstream
+                .push(field("x-request-id", &id.value, Role::Forwarded))
+        }),
+    );
+    let all = [
+        dropped("remote-user"),
+        alias("x_forwarded_user"),
+        alias("x.forwarded.user"),
+        dropped("forwarded"),
+        id,
+    ];
+    let findings = findings("https://h", &baseline(), &all);
+    let told: Vec<_> = findings
+        .iter()
+        .map(|finding| (finding.id, finding.severity))
+        .collect();
+    let expected = [
+        (Believed, Severity::Warning),
+        (Passed, Severity::Warning),
+        (Passed, Severity::Info),
+    ];
+    assert_eq!(told, expected);
+    let (aliases, dropped) = (&findings[1].evidence, &findings[2].evidence);
+    assert!(
+        aliases.starts_with("2 come through")
+            && aliases.ends_with("`x_forwarded_user`, `x.forwarded.user`")
+    );
+    assert!(
+        dropped.starts_with("2 come through") && dropped.ends_with("`remote-user`, `forwarded`")
+    );
+}
+
+/// A denial for want of this header.
+fn missed(code: &'static str, name: &str, fields: Vec<ProbedField>) -> Seen {
+    let Seen::Denied(mut entry) = denied(code, fields) else {
+        unreachable!("a denial");
+    };
+    entry.got = format!("no `{name}`");
+    Seen::Denied(entry)
+}
+
+#[test]
+fn a_header_that_the_proxy_does_not_set_is_named_and_a_clients_word_for_it_is_believed_or_not() {
+    let user_missing = "trusted_proxy_user_missing";
+    let first = missed("trusted_proxy_missing_header", "x-proof", Vec::new());
+    let proof = stand_in(&first, &mark()).unwrap();
+    assert_eq!((proof.kind, &*proof.header), (Kind::Named, "x-proof"));
+    let came = |attack: &Attack, role| field(&attack.header, &attack.value, role);
+
+    // The one came, the other is missed in spite of it.
+    let second = missed(user_missing, "x-who", vec![came(&proof, Role::Named)]);
+    let user = stand_in(&second, &mark()).unwrap();
+    assert_eq!((user.kind, &*user.header), (Kind::User, "x-who"));
+    let stand_ins = [proof.clone(), user.clone()];
+    let told = |last: &Seen| -> Vec<(FindingId, Option<String>)> {
+        unanswered_beside("https://h", &first, &stand_ins, last, &mark())
+            .into_iter()
+            .map(|finding| (finding.id, finding.place.key))
+            .collect()
+    };
+    let believed = |name: &str| (FindingId::AttackHeaderBelieved, Some(name.to_owned()));
+    let unanswered_ = (FindingId::AttackUnanswered, None);
+    assert_eq!(told(&second), [unanswered_.clone(), believed("x-proof")]);
+    let both = vec![came(&proof, Role::Named), came(&user, Role::User)];
+    for last in [
+        denied("trusted_proxy_user_not_allowed", both.clone()),
+        permitted(|answer| answer.received.extend(both.clone())),
+    ] {
+        let all = [unanswered_.clone(), believed("x-proof"), believed("x-who")];
+        assert_eq!(told(&last), all);
+    }
+    // The proxy's own beside it, a limit, a refusal on the way: nobody believed it.
+    for last in [
+        denied("trusted_proxy_ambiguous_header", both.clone()),
+        denied("rate_limited", both),
+        Seen::Refused(403),
+    ] {
+        assert_eq!(told(&last), [unanswered_.clone()]);
+    }
+    let remedy = unanswered("https://h", &second).remedy;
+    assert!(remedy.contains("proxy_set_header X-Who"), "{remedy}");
+    assert!(
+        stand_in(
+            &denied("trusted_proxy_user_not_allowed", Vec::new()),
+            &mark()
+        )
+        .is_none()
+    );
+}
+
+#[test]
+fn the_remedy_is_for_what_went_wrong() {
+    for (seen, said) in [
+        (Seen::Refused(401), "Pass a session"),
+        (Seen::Redirected("302".to_owned()), "Pass a session"),
+        (Seen::Refused(404), "--admin"),
+        (Seen::Unreachable("refused".to_owned()), "reach it"),
+        (
+            Seen::Untrusted("h:443".to_owned(), Distrust::Issuer),
+            "the authority that signed it by --ca",
+        ),
+        (
+            Seen::Untrusted("h:443".to_owned(), Distrust::Authority),
+            "CA:TRUE",
+        ),
+    ] {
+        let remedy = unanswered("https://h", &seen).remedy;
+        assert!(remedy.contains(said), "{seen:?}: {remedy}");
+        let has_session = said == "Pass a session" || said == "--admin";
+        assert_eq!(remedy.contains("session"), has_session, "{remedy}");
+    }
+}
+
+#[test]
 fn an_operators_header_is_read_and_never_repeated() {
     for (text, error) in [
         ("s3cret", HeaderError::Malformed),
         ("a b: s3cret", HeaderError::Malformed),
         ("a: s3\r\ncret", HeaderError::Control),
+        (
+            "X-Forwarded_User: s3cret",
+            HeaderError::Proxys("x-forwarded_user".to_owned()),
+        ),
+        ("X-Portcullis-Probe: s3cret", HeaderError::Own),
         ("Host: s3cret", HeaderError::Own),
         ("Connection: s3cret", HeaderError::Own),
     ] {
@@ -309,7 +450,7 @@ fn an_answer_is_read_for_what_it_is() {
         let reply = Reply::read(status, location.map(str::to_owned), b"<html>");
         match reply.by_itself() {
             Seen::Refused(_) => assert_eq!(said, "refused"),
-            Seen::Unknown(what) => {
+            Seen::Redirected(what) | Seen::Unknown(what) => {
                 assert!(what.contains(said) && !what.contains("s3cret"), "{what}")
             }
             other => panic!("{other:?}"),

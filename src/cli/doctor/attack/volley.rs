@@ -8,7 +8,10 @@ use super::super::super::admin_client::{Admin, AskError, Question};
 use super::super::super::chain;
 use crate::denials::Entry;
 use crate::doctor::Finding;
-use crate::doctor::attack::{Attack, Fired, Front, Reply, Seen, attacks, findings, unanswered};
+use crate::doctor::attack::{
+    Attack, Fired, Front, HeaderError, Reply, Seen, attacks, findings, stand_in, unanswered,
+    unanswered_beside,
+};
 use crate::probe::{Nonce, ProbeAnswer};
 use crate::request_id::RequestId;
 use hyper::{Method, StatusCode};
@@ -29,6 +32,9 @@ pub(super) enum VolleyError {
         "the admin listener armed no probe: {0} (is this the address of the Portcullis behind that URL?)"
     )]
     NotArmed(String),
+    /// Known once the probe has told what is configured.
+    #[error("-H: {0}")]
+    Header(#[from] HeaderError),
 }
 
 /// One armed probe.
@@ -52,18 +58,24 @@ pub(super) async fn fire(
         let mut batch = Batch::arm(front, admin).await?;
         let baseline = match batch.shoot(&[]).await? {
             Seen::Probe(answer) => first.get_or_insert(*answer).clone(),
-            other => return Ok(vec![unanswered(url, &other)]),
+            other => return batch.without_answer(url, &other).await,
         };
+        front.check(&baseline)?;
         // The same list each time, but for the mark.
         let mark = batch.nonce.mark();
-        let list = attacks(&baseline, &mark, |name| front.sends(name));
+        let list = attacks(&baseline, &mark);
         let begun = fired.len();
         let left = list.get(begun..).unwrap_or_default();
         for attack in left {
             if batch.began.elapsed() > BATCH {
                 break;
             }
-            let seen = batch.shoot(&attack.fields()).await?;
+            let seen = match front.sends(&attack.header) {
+                true => Seen::Unknown(
+                    "-H sends it, so that it can't be told from the attack".to_owned(),
+                ),
+                false => batch.shoot(&attack.fields()).await?,
+            };
             let (attack, mark): (Attack, _) = (attack.clone(), mark.clone());
             fired.push(Fired { attack, mark, seen });
         }
@@ -105,13 +117,36 @@ impl<'f> Batch<'f> {
         })
     }
 
+    /// Nothing came through. Where it was for want of a header that the proxy in front has
+    /// to set, a client's word stands in for it: that must not come through, either.
+    async fn without_answer(
+        &mut self,
+        url: &str,
+        first: &Seen,
+    ) -> Result<Vec<Finding>, VolleyError> {
+        let mark = self.nonce.mark();
+        let mut stand_ins: Vec<Attack> = Vec::new();
+        let mut last = first.clone();
+        while let Some(attack) = stand_in(&last, &mark) {
+            // Missed in spite of it: it doesn't come through.
+            let is_known = |known: &Attack| known.header == attack.header;
+            if stand_ins.iter().any(is_known) || self.front.sends(&attack.header) {
+                break;
+            }
+            stand_ins.push(attack);
+            let fields: Vec<_> = stand_ins.iter().flat_map(Attack::fields).collect();
+            last = self.shoot(&fields).await?;
+        }
+        Ok(unanswered_beside(url, first, &stand_ins, &last, &mark))
+    }
+
     /// Sends one request, and finds out what became of it.
     async fn shoot(&mut self, fields: &[(&str, &str)]) -> Result<Seen, VolleyError> {
         self.fired += 1;
         let request_id = format!("doctor-{}-{}", self.nonce.mark().as_str(), self.fired);
         let reply = match self.front.fire(&self.nonce, &request_id, fields).await {
             Ok(reply) => reply,
-            Err(error) => return Ok(Seen::Unknown(error.to_string())),
+            Err(error) => return Ok(error.seen()),
         };
         if let Reply::Error { request_id, .. } = &reply
             && let Some(entry) = self.denial(request_id).await?

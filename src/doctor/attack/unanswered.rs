@@ -1,0 +1,135 @@
+//! What is told where not even a request without an attack comes through.
+
+use super::corpus::{Attack, Kind};
+use super::judge::{KEPT_OUT, Outcome, bears};
+use super::report::{finding, title_case};
+use super::seen::Seen;
+use crate::denials::Entry;
+use crate::doctor::{Finding, FindingId, Place, Severity};
+use crate::probe::Mark;
+use std::path::Path;
+
+const SESSION: &str = "Pass a session that may come in by -H, such as `cookie: …` as the browser \
+                       sends it; @FILE keeps it out of the history.";
+
+/// The first header that Portcullis missed; none where that was not why it refused.
+fn missing(entry: &Entry) -> Option<&str> {
+    let is_missing =
+        entry.code == "trusted_proxy_user_missing" || entry.code == "trusted_proxy_missing_header";
+    entry.got.split('`').nth(1).filter(|_| is_missing)
+}
+
+/// A client's word in place of the header that Portcullis missed: the proxy in front must
+/// take it out. None where no header was missed.
+#[must_use]
+pub fn stand_in(seen: &Seen, mark: &Mark) -> Option<Attack> {
+    let Seen::Denied(entry) = seen else {
+        return None;
+    };
+    let header = missing(entry)?.to_owned();
+    let mark = mark.as_str();
+    let (kind, value) = match header.as_str() {
+        _ if entry.code == "trusted_proxy_user_missing" => {
+            (Kind::User, format!("{mark}@attack.example"))
+        }
+        "x-forwarded-for" => (Kind::Client, "203.0.113.66".to_owned()),
+        "x-forwarded-proto" => (Kind::Proto, "https".to_owned()),
+        "x-forwarded-host" => (Kind::Host, format!("{mark}.attack.example")),
+        _ => (Kind::Named, format!("{mark}-attack")),
+    };
+    Some(Attack {
+        kind,
+        header,
+        value,
+        times: 1,
+    })
+}
+
+/// Nothing came through at `url`: what an unhurt request of the operator's came to.
+#[must_use]
+pub fn unanswered(url: &str, seen: &Seen) -> Finding {
+    let why = match seen {
+        Seen::Probe(_) => "the probe ended too soon".to_owned(),
+        Seen::Denied(entry) => format!("Portcullis refused it: {} ({})", entry.reason, entry.got),
+        Seen::Refused(status) => format!("whoever stands in front answered {status}"),
+        other => other.trouble().unwrap_or_default(),
+    };
+    Finding {
+        id: FindingId::AttackUnanswered,
+        severity: Severity::Critical,
+        evidence: format!("not a single probe came through, so nothing is known: {why}"),
+        remedy: remedy(seen),
+        place: Place::file(Path::new(url)),
+    }
+}
+
+/// The same, and each stand-in of `stand_ins` that was believed; all of them together came
+/// to `last`.
+#[must_use]
+pub fn unanswered_beside(
+    url: &str,
+    seen: &Seen,
+    stand_ins: &[Attack],
+    last: &Seen,
+    mark: &Mark,
+) -> Vec<Finding> {
+    let mut findings = vec![unanswered(url, seen)];
+    findings.extend(stand_ins.iter().filter_map(|attack| {
+        let outcome = Outcome::Believed(believed(attack, last, mark)?.to_owned());
+        Some(finding(url, attack, &outcome))
+    }));
+    findings
+}
+
+/// As what a stand-in was believed; none where it was not.
+fn believed(attack: &Attack, last: &Seen, mark: &Mark) -> Option<&'static str> {
+    const SET_BY_NONE: &str = "the proxy's own, which sets none";
+    let came = match last {
+        Seen::Probe(answer) => {
+            let mut fields = answer.arrived(&attack.header);
+            fields.any(|field| field.is_marked || bears(&field.field, attack, mark))
+        }
+        // What is missing, or stands there twice, was not believed.
+        Seen::Denied(entry)
+            if entry.code.starts_with("trusted_proxy_")
+                && entry.code != "trusted_proxy_ambiguous_header"
+                && missing(entry) != Some(&attack.header) =>
+        {
+            let fields = entry.request.iter().flat_map(|request| &request.fields);
+            let mut named = fields.filter(|field| field.name.eq_ignore_ascii_case(&attack.header));
+            named.any(|field| bears(field, attack, mark))
+        }
+        _ => false,
+    };
+    came.then_some(match (attack.kind, last) {
+        (Kind::User, Seen::Denied(entry)) if entry.code == "trusted_proxy_user_not_allowed" => {
+            KEPT_OUT
+        }
+        _ => SET_BY_NONE,
+    })
+}
+
+fn remedy(seen: &Seen) -> String {
+    match seen {
+        Seen::Denied(entry) => match missing(entry) {
+            Some(name) => format!(
+                "The proxy in front doesn't set `{name}` for this request. Let it set it for each; in \
+                 nginx: `proxy_set_header {} …;`. Where it does so for a session alone, pass one by -H; \
+                 never this header: that would only hide it.",
+                title_case(name)
+            ),
+            None => entry.remedy.clone().into_owned(),
+        },
+        Seen::Redirected(_) | Seen::Refused(401 | 403 | 407) => SESSION.to_owned(),
+        Seen::Untrusted(_, distrust) => distrust.remedy().to_owned(),
+        Seen::Unreachable(_) => {
+            "Name the address as browsers do, with its scheme and port, and see that this host can \
+             reach it."
+                .to_owned()
+        }
+        Seen::Probe(_) => "Run it again, with no other attack at the same time.".to_owned(),
+        Seen::Refused(_) | Seen::Unknown(_) => format!(
+            "Name the running process that this address leads to by --config or --admin. {SESSION}"
+        ),
+    }
+}
