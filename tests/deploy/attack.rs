@@ -170,18 +170,21 @@ fn corpus(proto: &str) -> Vec<Attack> {
     let mark = Nonce::read("00112233445566778899aabbccddeeff")
         .unwrap()
         .mark();
-    attacks(&baseline, &mark, |name| name == "cookie")
+    attacks(&baseline, &mark)
 }
 
 /// The headers that findings of this severity are about.
 fn headers(findings: &Value, severity: &str) -> BTreeSet<String> {
     let all = findings["findings"].as_array().unwrap().iter();
     all.filter(|finding| finding["severity"] == severity)
-        .map(|finding| {
-            finding["place"]["key"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned()
+        .flat_map(|finding| match finding["place"]["key"].as_str() {
+            Some(key) => vec![key.to_owned()],
+            // Of many alike, by name.
+            None => {
+                let evidence = finding["evidence"].as_str().unwrap();
+                let names = evidence.split('`').skip(1).step_by(2);
+                names.map(str::to_owned).collect()
+            }
         })
         .collect()
 }
@@ -289,8 +292,10 @@ fn the_committed_nginx_lets_nothing_be_believed_and_its_certificate_is_verified(
     assert_eq!(code, Some(0), "{findings:#}");
     assert!(headers(&findings, "critical").is_empty(), "{findings:#}");
     // What it doesn't name goes no further than Portcullis.
-    let dropped = headers(&findings, "warning");
+    assert!(headers(&findings, "warning").is_empty(), "{findings:#}");
+    let dropped = headers(&findings, "info");
     assert!(dropped.contains("remote-user"), "{findings:#}");
+    assert_eq!(findings["findings"].as_array().unwrap().len(), 1);
     for blanked in [
         "x-auth-request-user",
         "forwarded",
@@ -312,6 +317,7 @@ fn the_committed_nginx_lets_nothing_be_believed_and_its_certificate_is_verified(
             .contains("TLS handshake"),
         "{found}"
     );
+    assert!(found["remedy"].as_str().unwrap().contains("--ca FILE"));
 
     let (code, findings) = attack(&["--insecure"]);
     assert_eq!(code, Some(0));
@@ -321,6 +327,54 @@ fn the_committed_nginx_lets_nothing_be_believed_and_its_certificate_is_verified(
             .count()
             == 1
     );
+}
+
+/// The newcomer's two: whoever signs in may be anybody, and `-H` must not hide it.
+#[test]
+fn an_nginx_that_leaves_out_a_header_is_wide_open_and_told_so() {
+    let set = "proxy_set_header X-Proof of-the-proxy;";
+    for (header, lines, value) in [
+        (
+            "x-forwarded-user",
+            format!("{set} proxy_set_header X-Forwarded-Proto $scheme;"),
+            "nick@example.com",
+        ),
+        (
+            "x-forwarded-proto",
+            format!(
+                "{set} proxy_set_header X-Forwarded-User nick@example.com;\n\
+                 proxy_set_header X-Forwarded-Proto $http_x_forwarded_proto;"
+            ),
+            "https",
+        ),
+    ] {
+        let chain = Chain::start("", &lines);
+        let (code, findings) = chain.attack_signed_in();
+        let all = findings["findings"].as_array().unwrap();
+        let told: Vec<_> = all
+            .iter()
+            .map(|found| (&found["id"], found["place"]["key"].as_str()))
+            .collect();
+        let expected = [
+            (&json!("ATTACK_UNANSWERED"), None),
+            (&json!("ATTACK_HEADER_BELIEVED"), Some(header)),
+        ];
+        assert_eq!((code, told), (Some(1), expected.into()), "{findings:#}");
+        let remedy = all[0]["remedy"].as_str().unwrap();
+        assert!(
+            remedy.contains(&format!("doesn't set `{header}`")),
+            "{remedy}"
+        );
+
+        let cookie = format!("cookie: session={SESSION}");
+        let own = format!("{header}: {value}");
+        let (code, _, complained) = chain.attack(&["-H", &cookie, "-H", &own]);
+        assert_eq!(code, Some(2), "{complained}");
+        assert!(
+            complained.contains(&format!("got `{header}`")),
+            "{complained}"
+        );
+    }
 }
 
 #[test]

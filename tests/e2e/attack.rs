@@ -3,7 +3,8 @@
 
 use crate::client::Connection;
 use crate::recorder::{Recorder, read_head};
-use crate::sidecar::{IDENTITY, Setup, Sidecar};
+use crate::sidecar::{GATEWAY, IDENTITY, Setup, Sidecar};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::process::{Command, Output};
@@ -108,13 +109,8 @@ async fn a_proxy_that_passes_everything_on_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_sets_nothing_is_wide_open_and_no_header_of_the_operators_hides_it() {
+async fn a_way_in_where_nobody_sets_a_header_is_told_as_wide_open() {
     let upstream = Recorder::spawn().await;
-    let setup = Setup {
-        sections: "[gateway]\ntrustedProxies = [\"127.0.0.1\"]".to_owned(),
-        ..Setup::new()
-    };
-    let _ = setup;
     let sidecar = Setup::new().spawn(&upstream.url());
     // Nobody in front is as good as one who passes everything on.
     let url = format!("http://{}", sidecar.address);
@@ -140,6 +136,65 @@ async fn a_proxy_that_sets_nothing_is_wide_open_and_no_header_of_the_operators_h
         "{json:#}"
     );
     assert!(upstream.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_header_that_only_the_running_configuration_names_is_refused_as_usage() {
+    let upstream = Recorder::spawn().await;
+    let gateway = GATEWAY.replace(
+        "[\"x-forwarded-proto\"]",
+        "[\"x-forwarded-proto\", \"x-proof\"]",
+    );
+    let sidecar = Setup::new().gateway(&gateway).spawn(&upstream.url());
+    let (address, count) = chain(sidecar.address, sidecar.admin, usize::MAX).await;
+    let own = ["-H", "X-Proof: s3cret"];
+    let (output, _) = attack(&sidecar, format!("http://{address}"), &own).await;
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{complained}");
+    assert!(complained.contains("got `x-proof`"), "{complained}");
+    assert!(!complained.contains("s3cret"), "{complained}");
+    assert_eq!(count.load(Ordering::Relaxed), 1, "no attack was fired");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_believed_is_told_in_words_with_what_to_do() {
+    let upstream = Recorder::spawn().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut parameters = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    // As `openssl req -x509` makes them.
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let certificate = parameters.self_signed(&key).unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("cert.pem"), certificate.pem()).unwrap();
+    std::fs::write(path("key.pem"), key.serialize_pem()).unwrap();
+    let tls = format!(
+        "[gateway.tls]\ncertPath = {:?}\nkeyPath = {:?}",
+        path("cert.pem"),
+        path("key.pem")
+    );
+    let own = Setup::new().section(&tls).spawn(&upstream.url());
+    let leaf = Setup::new().tls().spawn(&upstream.url());
+    let ca = path("cert.pem");
+    for (sidecar, arguments, remedy) in [
+        (&own, &["--ca", &ca][..], "CA:TRUE"),
+        (&leaf, &[][..], "--ca FILE"),
+        (&leaf, &["--ca", &ca][..], "--ca FILE"),
+    ] {
+        let url = format!("https://{}", sidecar.address);
+        let (output, json) = attack(sidecar, url, arguments).await;
+        let found = &json["findings"][0];
+        assert_eq!(output.status.code(), Some(1), "{json:#}");
+        assert_eq!(found["id"], "ATTACK_UNANSWERED");
+        let evidence = found["evidence"].as_str().unwrap();
+        assert!(
+            evidence.contains("its certificate is not believed"),
+            "{evidence}"
+        );
+        assert!(!evidence.contains("OtherError"), "{evidence}");
+        let told = found["remedy"].as_str().unwrap();
+        assert!(told.contains(remedy) && !told.contains("session"), "{told}");
+    }
 }
 
 #[tokio::test]

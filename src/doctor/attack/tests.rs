@@ -332,7 +332,7 @@ fn missed(code: &'static str, name: &str, fields: Vec<ProbedField>) -> Seen {
 }
 
 #[test]
-fn a_header_that_the_proxy_does_not_set_is_named_and_a_clients_word_for_it_is_believed_or_not() {
+fn a_clients_word_for_a_header_that_the_proxy_does_not_set_is_judged() {
     let user_missing = "trusted_proxy_user_missing";
     let first = missed("trusted_proxy_missing_header", "x-proof", Vec::new());
     let proof = stand_in(&first, &mark()).unwrap();
@@ -351,14 +351,14 @@ fn a_header_that_the_proxy_does_not_set_is_named_and_a_clients_word_for_it_is_be
             .collect()
     };
     let believed = |name: &str| (FindingId::AttackHeaderBelieved, Some(name.to_owned()));
-    let unanswered_ = (FindingId::AttackUnanswered, None);
-    assert_eq!(told(&second), [unanswered_.clone(), believed("x-proof")]);
+    let alone = (FindingId::AttackUnanswered, None);
+    assert_eq!(told(&second), [alone.clone(), believed("x-proof")]);
     let both = vec![came(&proof, Role::Named), came(&user, Role::User)];
     for last in [
         denied("trusted_proxy_user_not_allowed", both.clone()),
         permitted(|answer| answer.received.extend(both.clone())),
     ] {
-        let all = [unanswered_.clone(), believed("x-proof"), believed("x-who")];
+        let all = [alone.clone(), believed("x-proof"), believed("x-who")];
         assert_eq!(told(&last), all);
     }
     // The proxy's own beside it, a limit, a refusal on the way: nobody believed it.
@@ -367,7 +367,7 @@ fn a_header_that_the_proxy_does_not_set_is_named_and_a_clients_word_for_it_is_be
         denied("rate_limited", both),
         Seen::Refused(403),
     ] {
-        assert_eq!(told(&last), [unanswered_.clone()]);
+        assert_eq!(told(&last), [alone.clone()]);
     }
     let remedy = unanswered("https://h", &second).remedy;
     assert!(remedy.contains("proxy_set_header X-Who"), "{remedy}");
