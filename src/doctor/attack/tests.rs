@@ -367,7 +367,7 @@ fn a_clients_word_for_a_header_that_the_proxy_does_not_set_is_judged() {
         denied("rate_limited", both),
         Seen::Refused(403),
     ] {
-        assert_eq!(told(&last), [alone.clone()]);
+        assert_eq!(told(&last), std::slice::from_ref(&alone));
     }
     let remedy = unanswered("https://h", &second).remedy;
     assert!(remedy.contains("proxy_set_header X-Who"), "{remedy}");
