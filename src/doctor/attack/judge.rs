@@ -37,8 +37,17 @@ pub(super) fn judge(
     match seen {
         Seen::Probe(answer) => permitted(attack, baseline, answer),
         Seen::Denied(entry) => Some(denied(attack, entry, mark)),
+        Seen::Refused(status) if !blames_the_request(*status) => Some(Outcome::Unjudged(format!(
+            "the answer was {status}, which any request may get"
+        ))),
         other => other.trouble().map(Outcome::Unjudged),
     }
+}
+
+/// Whether a status tells that something about the request was wrong, and neither its
+/// sender, nor the time that it came at or took.
+fn blames_the_request(status: u16) -> bool {
+    !matches!(status, 401 | 402 | 407 | 408 | 425 | 429)
 }
 
 fn permitted(attack: &Attack, baseline: &ProbeAnswer, answer: &ProbeAnswer) -> Option<Outcome> {

@@ -121,6 +121,14 @@ fn what_the_proxy_in_front_overwrites_is_no_finding() {
     for attack in attacks(&baseline(), &mark()) {
         assert_eq!(found(&attack, permitted(|_| ())), [], "{attack:?}");
         assert_eq!(found(&attack, Seen::Refused(400)), [], "{attack:?}");
+        // A session that has ended, or a rate, refuses whatever came.
+        for status in [401, 407, 408, 425, 429] {
+            let ids: Vec<_> = found(&attack, Seen::Refused(status))
+                .into_iter()
+                .map(|(id, ..)| id)
+                .collect();
+            assert_eq!(ids, [FindingId::AttackUnjudged], "{status} {attack:?}");
+        }
     }
 }
 
