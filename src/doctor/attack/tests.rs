@@ -302,7 +302,11 @@ fn what_is_dropped_is_told_once_by_name_and_below_what_is_believed() {
                 .push(field("x-request-id", &id.value, Role::Forwarded))
         }),
     );
+    let user = attack(Kind::User, "x-forwarded-user");
+    let theirs = || field("x-forwarded-user", &user.value, Role::User);
+    let twice = denied("trusted_proxy_ambiguous_header", vec![theirs(), theirs()]);
     let all = [
+        fired(&user, twice),
         dropped("remote-user"),
         alias("x_forwarded_user"),
         alias("x.forwarded.user"),
@@ -317,10 +321,11 @@ fn what_is_dropped_is_told_once_by_name_and_below_what_is_believed() {
     let expected = [
         (Believed, Severity::Warning),
         (Passed, Severity::Warning),
+        (Passed, Severity::Warning),
         (Passed, Severity::Info),
     ];
     assert_eq!(told, expected);
-    let (aliases, dropped) = (&findings[1].evidence, &findings[2].evidence);
+    let (aliases, dropped) = (&findings[2].evidence, &findings[3].evidence);
     assert!(
         aliases.starts_with("2 come through")
             && aliases.ends_with("`x_forwarded_user`, `x.forwarded.user`")
