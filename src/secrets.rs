@@ -26,7 +26,8 @@ pub use error::SecretError;
 pub(crate) use exec::answers;
 pub use exec::{
     AnswerProblem, CommandProblem, ExecError, ExecHelper, ExecProvider, HelperError, HelperStart,
-    Unlisted, Way, kill_running_commands, reap_orphans, serve_commands, way_to,
+    Listed, Unlisted, Way, check_custody, kill_running_commands, reap_orphans, serve_commands,
+    way_to,
 };
 pub use file::{Custody, Exposure, FileError, FileMode, FileProvider, is_in_volume, read_own_file};
 pub use plaintext::{Sign, looks_like_variable, names_credential, secrets_in_arguments};

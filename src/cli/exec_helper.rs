@@ -2,14 +2,17 @@
 //! exec providers for a process that has locked itself down.
 
 use super::{EXIT_FAILURE, EXIT_USAGE, output};
-use crate::config::{self, MAX_CONFIG_BYTES};
+use crate::config::{self, Config, MAX_CONFIG_BYTES};
 use crate::regular_file;
-use crate::secrets::{ExecProvider, Provider, ProviderName, Unlisted, env, serve_commands};
+use crate::secrets::{
+    CommandProblem, ExecId, Listed, Provider, ProviderName, SecretId, SecretInput, Unlisted,
+    check_custody, env, serve_commands,
+};
 use crate::server;
 use clap::Parser;
 use nix::sys::prctl;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
@@ -89,7 +92,7 @@ struct Book {
     path: PathBuf,
     /// Of the text that was read last.
     digest: Option<[u8; 32]>,
-    providers: BTreeMap<ProviderName, ExecProvider>,
+    providers: BTreeMap<ProviderName, Listed>,
 }
 
 impl Book {
@@ -101,7 +104,21 @@ impl Book {
         }
     }
 
-    fn look_up(&mut self, name: &ProviderName) -> Result<ExecProvider, Unlisted> {
+    fn look_up(&mut self, name: &ProviderName) -> Result<Listed, Unlisted> {
+        // Not even what it held before: that may be another's as well.
+        let custody = check_custody(&self.path).or_else(|problem| match problem {
+            CommandProblem::Missing(_) => Ok(()),
+            problem => Err(problem),
+        });
+        custody.map_err(|problem| Unlisted {
+            message: format!(
+                "the helper process runs no command by {}, which others may change: {problem}",
+                self.path.display()
+            ),
+            remedy: "make the configuration file, and the folders above it, root's or the user's \
+                     that Portcullis runs as, and let nobody else write there"
+                .to_owned(),
+        })?;
         let problem = self.read_again().err();
         self.providers.get(name).cloned().ok_or_else(|| {
             let file = self.path.display();
@@ -134,10 +151,16 @@ impl Book {
             Some(problem) => problem.to_string(),
             None => "it is no configuration".to_owned(),
         })?;
+        let mut referred = references(&parsed.config);
         let listed = parsed.config.secrets.listed();
         self.providers = listed
             .filter_map(|(name, provider)| match provider {
-                Provider::Exec(provider) => Some((name.clone(), provider.clone())),
+                Provider::Exec(provider) => {
+                    let mut ids = referred.remove(name).unwrap_or_default();
+                    ids.extend(provider.profile_ids.iter().cloned());
+                    let provider = provider.clone();
+                    Some((name.clone(), Listed { provider, ids }))
+                }
                 Provider::Env(_) | Provider::File(_) => None,
             })
             .collect();
@@ -146,10 +169,26 @@ impl Book {
     }
 }
 
+/// The ids that the configuration refers to, in use or not, by their provider. What
+/// stored profiles name is not among them: whoever asks can write those.
+fn references(config: &Config) -> BTreeMap<ProviderName, BTreeSet<ExecId>> {
+    let mut references: BTreeMap<ProviderName, BTreeSet<ExecId>> = BTreeMap::new();
+    for surface in config.surfaces() {
+        if let SecretInput::Ref(reference) = surface.input
+            && let SecretId::Exec(id) = &reference.id
+        {
+            let ids = references.entry(reference.provider.clone());
+            ids.or_default().insert(id.clone());
+        }
+    }
+    references
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     fn config(command: &str) -> String {
         format!(
@@ -176,7 +215,7 @@ mod tests {
             }
             let found = book.look_up(&vault);
             found
-                .map(|provider| provider.command.display().to_string())
+                .map(|listed| listed.provider.command.display().to_string())
                 .map_err(|error| error.message)
         };
         let missing = command(None).unwrap_err();
@@ -190,6 +229,41 @@ mod tests {
         assert_eq!(command(None).unwrap(), "/b");
         assert!(command(Some(config(""))).is_err());
         assert!(command(Some("[".to_owned())).is_err());
+        // Whose ids they are, wherever the file refers to them.
+        let ids = |book: &mut Book, text: &str| {
+            fs::write(&path, text).unwrap();
+            let ids = book.look_up(&vault).unwrap().ids.into_iter();
+            ids.map(|id| id.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        let reference = |provider: &str, id: &str| {
+            format!("{{ source = \"exec\", provider = \"{provider}\", id = \"{id}\" }}\n")
+        };
+        let mut text = config(&provider("/a"));
+        assert_eq!(ids(&mut book, &text), [""; 0]);
+        text.push_str("profileIds = [\"of/profile\"]\n[secrets.providers.other]\n");
+        text.push_str("source = \"exec\"\ncommand = \"/b\"\n[upstream.credential]\n");
+        text.push_str(&format!(
+            "header = \"x-a\"\nvalue = {}",
+            reference("vault", "a")
+        ));
+        text.push_str(&format!(
+            "[admin]\ntoken = {}",
+            reference("other", "theirs")
+        ));
+        // Nothing uses this one.
+        text.push_str(&format!(
+            "[models]\nclientToken = {}",
+            reference("vault", "b/c")
+        ));
+        assert_eq!(ids(&mut book, &text), ["a", "b/c", "of/profile"]);
+        // Who else may write it may name any command.
+        for (mode, is_fit) in [(0o644, true), (0o664, false), (0o646, false), (0o600, true)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let found = book.look_up(&vault).map_err(|error| error.message);
+            assert_eq!(found.is_ok(), is_fit, "{mode:o}: {found:?}");
+            let is_told = |message: &String| message.contains("others may change");
+            assert!(found.as_ref().err().is_none_or(is_told), "{found:?}");
+        }
         // A variable is no command.
         let env = ProviderName::parse("env").unwrap();
         assert!(book.look_up(&env).is_err());

@@ -9,8 +9,8 @@ use super::section::{Section, list};
 use super::shape::Shape;
 use super::walk::Walk;
 use crate::secrets::{
-    Custody, EnvName, EnvProvider, ExecProvider, FileMode, FileProvider, Provider, ProviderName,
-    Providers, SecretSource,
+    Custody, EnvName, EnvProvider, ExecId, ExecProvider, FileMode, FileProvider, Provider,
+    ProviderName, Providers, SecretId, SecretSource,
 };
 
 /// The gateway's own bounds.
@@ -22,6 +22,8 @@ const MAX_ARGS: usize = 128;
 const MAX_ARG_LENGTH: usize = 1024;
 const MAX_PASSED: usize = 128;
 const MAX_TRUSTED_DIRS: usize = 64;
+/// As many as a provider is asked for at a time.
+const MAX_PROFILE_IDS: usize = 512;
 
 const ENV_NAME: &str = "an environment variable's name";
 
@@ -143,6 +145,7 @@ fn read_exec(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<ExecProvider>
         json_only,
         allow_symlink,
         trusted_dirs,
+        profile_ids,
         timeout,
         no_output_timeout,
         max_output,
@@ -157,6 +160,7 @@ fn read_exec(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<ExecProvider>
             "jsonOnly",
             "allowSymlinkCommand",
             "trustedDirs",
+            "profileIds",
             "timeoutMs",
             "noOutputTimeoutMs",
             "maxOutputBytes",
@@ -180,6 +184,10 @@ fn read_exec(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<ExecProvider>
         .iter()
         .filter_map(|item| read_absolute(item, walk))
         .collect();
+    let profile_ids = read_list(&profile_ids, walk, "an array of ids", MAX_PROFILE_IDS);
+    let profile_ids = profile_ids.unwrap_or_default();
+    let profile_ids = profile_ids.iter().filter_map(|item| read_id(item, walk));
+    let profile_ids = profile_ids.collect();
     let timeout = read_millis(&timeout, walk).unwrap_or(ExecProvider::DEFAULT_TIMEOUT);
     let silence = read_millis(&no_output_timeout, walk).unwrap_or(timeout);
     if silence > timeout {
@@ -203,6 +211,7 @@ fn read_exec(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<ExecProvider>
         json_only,
         allow_symlink_command,
         trusted_dirs: dirs,
+        profile_ids,
         timeout,
         no_output_timeout: silence,
         max_output_bytes: max_output.map_or(ExecProvider::DEFAULT_MAX_OUTPUT_BYTES, |bytes| {
@@ -229,6 +238,18 @@ fn read_absolute(entry: &Entry<'_>, walk: &mut Walk<'_>) -> Option<PathBuf> {
             Err(String::new())
         }
     })
+}
+
+fn read_id(entry: &Entry<'_>, walk: &mut Walk<'_>) -> Option<ExecId> {
+    entry.parse(
+        walk,
+        Shape::Hidden,
+        "an id of an exec reference",
+        |text| match SecretSource::Exec.parse_id(text) {
+            Ok(SecretId::Exec(id)) => Ok(id),
+            _ => Err(String::new()),
+        },
+    )
 }
 
 /// The elements of an array that isn't too long.

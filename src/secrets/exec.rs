@@ -13,9 +13,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use command::CommandProblem;
+pub use command::{CommandProblem, check_custody};
 pub use group::reap_orphans;
-pub use helper::{ExecHelper, HelperError, HelperStart, Unlisted, serve as serve_commands};
+pub use helper::{ExecHelper, HelperError, HelperStart, Listed, Unlisted, serve as serve_commands};
 pub use protocol::AnswerProblem;
 pub(crate) use protocol::answers;
 pub use way::{Way, way_to};
@@ -43,6 +43,9 @@ pub struct ExecProvider {
     /// The folders in which the command, and what it links to, must lie; empty:
     /// anywhere.
     pub trusted_dirs: Vec<PathBuf>,
+    /// The ids that stored profiles may name, beside those that the configuration
+    /// refers to. Whoever has taken the process over can write profiles.
+    pub profile_ids: BTreeSet<ExecId>,
     /// How long a run may take. Default 5 s.
     pub timeout: Duration,
     /// How long it may be silent. Default: as long as it may take.

@@ -211,6 +211,8 @@ impl Setup {
         );
         let path = folder.join("portcullis.toml");
         std::fs::write(&path, config).unwrap();
+        // Whatever the umask: commands are run by no file that others may write.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         let program = env!("CARGO_BIN_EXE_portcullis");
         let mut command = match &self.user {
             None => Command::new(program),

@@ -5,10 +5,11 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
+use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::geteuid;
 
 use super::ExecProvider;
-use super::way::way_to;
+use super::way::{Way, way_to};
 
 const GROUP_AND_OTHERS_WRITE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
@@ -101,12 +102,38 @@ pub(super) fn check(provider: &ExecProvider) -> Result<PathBuf, CommandProblem> 
         }
     }
     let user = geteuid().as_raw();
-    check_custody(&facts, user)?;
+    check_facts(&facts, user)?;
     for folder in &way.folders {
         check_folder(folder, user)?;
     }
+    check_links(&way, user)?;
+    Ok(way.target)
+}
+
+/// As for a command, for the file that names it: whoever can change that has any other
+/// command run. Nothing is put into a folder of a file system that is mounted to be read
+/// only, as Kubernetes' volumes are, whose modes say otherwise.
+///
+/// # Errors
+/// [`CommandProblem`].
+pub fn check_custody(file: &Path) -> Result<(), CommandProblem> {
+    use CommandProblem::Missing;
+    let user = geteuid().as_raw();
+    let way = way_to(&std::path::absolute(file).map_err(Missing)?).map_err(Missing)?;
+    check_facts(&way.target.symlink_metadata().map_err(Missing)?, user)?;
+    for folder in &way.folders {
+        check_folder(folder, user).or_else(|problem| match statvfs(folder) {
+            Ok(system) if system.flags().contains(FsFlags::ST_RDONLY) => Ok(()),
+            Ok(_) | Err(_) => Err(problem),
+        })?;
+    }
+    check_links(&way, user)
+}
+
+fn check_links(way: &Way, user: u32) -> Result<(), CommandProblem> {
     for link in &way.links {
-        let owner = link.symlink_metadata().map_err(Missing)?.uid();
+        let facts = link.symlink_metadata();
+        let owner = facts.map_err(CommandProblem::Missing)?.uid();
         if ![0, user].contains(&owner) {
             return Err(CommandProblem::LinkOwner {
                 link: link.clone(),
@@ -115,7 +142,7 @@ pub(super) fn check(provider: &ExecProvider) -> Result<PathBuf, CommandProblem> 
             });
         }
     }
-    Ok(way.target)
+    Ok(())
 }
 
 /// As the paths are written: the same file under a name elsewhere doesn't count.
@@ -133,7 +160,7 @@ fn leads_into(target: &Path, folder: &Path) -> bool {
         .is_ok_and(|folder: PathBuf| target.starts_with(folder))
 }
 
-fn check_custody(facts: &Metadata, user: u32) -> Result<(), CommandProblem> {
+fn check_facts(facts: &Metadata, user: u32) -> Result<(), CommandProblem> {
     let (mode, owner) = (facts.mode() & 0o7777, facts.uid());
     if mode & GROUP_AND_OTHERS_WRITE != 0 {
         return Err(CommandProblem::Writable(mode));
@@ -183,6 +210,7 @@ mod tests {
             json_only: true,
             allow_symlink_command: false,
             trusted_dirs: Vec::new(),
+            profile_ids: Default::default(),
             timeout: Duration::from_secs(1),
             no_output_timeout: Duration::from_secs(1),
             max_output_bytes: 1,

@@ -10,7 +10,7 @@ mod wire;
 
 pub use client::{ExecHelper, HelperStart};
 pub(super) use client::{appointed, end_appointed};
-pub use service::{Unlisted, serve};
+pub use service::{Listed, Unlisted, serve};
 
 use super::ExecProvider;
 use serde::Serialize;
@@ -72,6 +72,8 @@ fn fingerprint(provider: &ExecProvider) -> String {
         json_only,
         allow_symlink_command,
         trusted_dirs,
+        // The helper goes by its own.
+        profile_ids: _,
         timeout,
         no_output_timeout,
         max_output_bytes,

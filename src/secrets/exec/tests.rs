@@ -28,6 +28,7 @@ impl Resolver {
             json_only: true,
             allow_symlink_command: false,
             trusted_dirs: Vec::new(),
+            profile_ids: Default::default(),
             timeout: Duration::from_secs(20),
             no_output_timeout: Duration::from_secs(20),
             max_output_bytes: ExecProvider::DEFAULT_MAX_OUTPUT_BYTES,

@@ -51,6 +51,7 @@ fn script(path: &Path, text: &str) -> Provider {
         json_only: true,
         allow_symlink_command: false,
         trusted_dirs: Vec::new(),
+        profile_ids: Default::default(),
         timeout,
         no_output_timeout: timeout,
         max_output_bytes: 1 << 20,

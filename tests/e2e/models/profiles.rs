@@ -298,7 +298,7 @@ async fn a_reload_takes_no_reference_away_while_it_is_resolved() {
     let provider = Provider::spawn().await;
     let rest = format!(
         "{}[secrets.providers.slow]\nsource = \"exec\"\ncommand = \"{}\"\njsonOnly = false\n\
-         passEnv = [\"PATH\"]\n",
+         passEnv = [\"PATH\"]\nprofileIds = [\"a\"]\n",
         section("anthropic", &provider, &[]),
         command.display()
     );

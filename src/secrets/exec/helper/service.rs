@@ -2,7 +2,7 @@
 
 use super::super::group::kill_running;
 use super::super::{Environment, ExecError, ExecProvider, protocol};
-use super::wire::{self, Question, Refusal};
+use super::wire::{self, Answer, Question, Refusal};
 use super::{HelperError, fingerprint};
 use crate::secrets::buffer::SecretBuffer;
 use crate::secrets::error::exec_remedy;
@@ -15,6 +15,15 @@ use std::sync::{Mutex, PoisonError};
 
 /// Commands that run at a time: several times what reloads and logins ask for.
 const SIDE_BY_SIDE: usize = 32;
+
+/// A provider as the configuration file has it.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// The provider.
+    pub provider: ExecProvider,
+    /// What it may be asked for.
+    pub ids: BTreeSet<ExecId>,
+}
 
 /// The configuration has no such provider, or can't be read; in words.
 #[derive(Debug)]
@@ -34,7 +43,7 @@ pub fn serve(
     mut questions: impl Read,
     mut answers: impl Write + Send,
     environment: Environment<'_>,
-    mut look_up: impl FnMut(&ProviderName) -> Result<ExecProvider, Unlisted>,
+    mut look_up: impl FnMut(&ProviderName) -> Result<Listed, Unlisted>,
 ) -> io::Result<()> {
     wire::greet(&mut answers)?;
     let answers = Mutex::new(answers);
@@ -46,20 +55,29 @@ pub fn serve(
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             };
-            // Nobody waits here: the stream's end must be seen at once.
-            let task = if running.fetch_add(1, Ordering::SeqCst) < SIDE_BY_SIDE {
-                admit(&question, &mut look_up)
-            } else {
-                Err(too_many())
-            };
             let (answers, running) = (&answers, &running);
-            scope.spawn(move || {
-                let answer = task.and_then(|task| task.run(environment).map_err(refusal));
-                running.fetch_sub(1, Ordering::SeqCst);
+            let say = move |answer: &Answer| {
                 let mut stream = answers.lock().unwrap_or_else(PoisonError::into_inner);
-                // Whoever asked has gone: the loop above sees that as well.
-                let _ = wire::answer(&mut *stream, number, &answer);
-            });
+                // Whoever asked has gone: the loop sees that as well.
+                let _ = wire::answer(&mut *stream, number, answer);
+            };
+            let task = match running.load(Ordering::SeqCst) {
+                // Only this thread adds to it.
+                0..SIDE_BY_SIDE => admit(&question, &mut look_up),
+                _ => Err(too_many()),
+            };
+            match task {
+                Ok(task) => {
+                    running.fetch_add(1, Ordering::SeqCst);
+                    scope.spawn(move || {
+                        say(&task.run(environment).map_err(refusal));
+                        // Until its answer is taken it counts: who takes none gets no more.
+                        running.fetch_sub(1, Ordering::SeqCst);
+                    });
+                }
+                // Waits for whoever takes no answers, and takes no question meanwhile.
+                Err(refusal) => say(&Err(refusal)),
+            }
         };
         kill_running();
         outcome
@@ -83,7 +101,7 @@ impl Task {
 /// Nothing of a question is run: it only chooses among what is configured.
 pub(super) fn admit(
     question: &Question,
-    look_up: &mut impl FnMut(&ProviderName) -> Result<ExecProvider, Unlisted>,
+    look_up: &mut impl FnMut(&ProviderName) -> Result<Listed, Unlisted>,
 ) -> Result<Task, Refusal> {
     let Question {
         provider,
@@ -91,8 +109,10 @@ pub(super) fn admit(
         ids,
     } = question;
     let name = ProviderName::parse(provider).map_err(|_| malformed())?;
-    let provider =
-        look_up(&name).map_err(|Unlisted { message, remedy }| Refusal { message, remedy })?;
+    let Listed {
+        provider,
+        ids: listed,
+    } = look_up(&name).map_err(|Unlisted { message, remedy }| Refusal { message, remedy })?;
     if *theirs != fingerprint(&provider) {
         return Err(Refusal {
             message: format!(
@@ -106,8 +126,25 @@ pub(super) fn admit(
         Ok(SecretId::Exec(id)) => Ok(id),
         _ => Err(malformed()),
     });
+    let ids: BTreeSet<ExecId> = ids.collect::<Result<_, _>>()?;
+    if ids.is_empty() {
+        return Err(malformed());
+    }
+    if let Some(id) = ids.difference(&listed).next() {
+        return Err(Refusal {
+            message: format!(
+                "the helper process does not ask provider `{name}` for the id `{id}`: got an id \
+                 that the configuration file refers to nowhere",
+                id = id.as_str()
+            ),
+            remedy: format!(
+                "reload, if the file has changed; for a reference in a stored profile, list the \
+                 id in `secrets.providers.{name}.profileIds`"
+            ),
+        });
+    }
     Ok(Task {
-        ids: ids.collect::<Result<_, _>>()?,
+        ids,
         name,
         provider,
     })

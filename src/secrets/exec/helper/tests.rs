@@ -1,8 +1,9 @@
 use super::service::admit;
 use super::wire::Question;
 use super::*;
-use crate::secrets::{EnvName, ProviderName};
-use std::collections::BTreeMap;
+use crate::secrets::{EnvName, ProviderName, SecretId, SecretSource};
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ fn provider() -> ExecProvider {
         json_only: true,
         allow_symlink_command: false,
         trusted_dirs: vec![PathBuf::from("/usr/local/bin")],
+        profile_ids: BTreeSet::new(),
         timeout: Duration::from_secs(5),
         no_output_timeout: Duration::from_secs(5),
         max_output_bytes: 1 << 20,
@@ -29,7 +31,15 @@ fn asked(question: &Question) -> Result<ExecProvider, String> {
             message: "unlisted".to_owned(),
             remedy: String::new(),
         };
-        (*name == vault).then(provider).ok_or_else(unlisted)
+        let ids = ["a/b", "c"].map(|id| match SecretSource::Exec.parse_id(id) {
+            Ok(SecretId::Exec(id)) => id,
+            other => panic!("{other:?}"),
+        });
+        let listed = || Listed {
+            provider: provider(),
+            ids: BTreeSet::from(ids),
+        };
+        (*name == vault).then(listed).ok_or_else(unlisted)
     };
     let admitted = admit(question, &mut look_up);
     admitted
@@ -87,6 +97,45 @@ fn nothing_but_what_the_file_holds_is_run() {
             "{name} {id}: {message}"
         );
     }
+}
+
+#[test]
+fn only_ids_that_are_listed_are_asked_for() {
+    let with = |ids: &[&str]| Question {
+        ids: ids.iter().map(|&id| id.to_owned()).collect(),
+        ..question(&provider())
+    };
+    assert_eq!(asked(&with(&["c", "a/b"])), Ok(provider()));
+    for ids in [&["prod/root"][..], &["c", "prod/root"], &["a"], &["a/b/c"]] {
+        let message = asked(&with(ids)).unwrap_err();
+        assert!(message.contains("refers to nowhere"), "{ids:?}: {message}");
+    }
+    let none = asked(&with(&[])).unwrap_err();
+    assert!(none.contains("can't be a reference"), "{none}");
+}
+
+#[test]
+fn who_takes_no_answers_is_asked_no_more_questions() {
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    ours.set_write_timeout(Some(Duration::from_secs(1)))
+        .unwrap();
+    let helper = std::thread::spawn(move || {
+        let answers = theirs.try_clone().unwrap();
+        let unlisted = |_: &ProviderName| {
+            Err(Unlisted {
+                message: "unlisted".to_owned(),
+                remedy: String::new(),
+            })
+        };
+        let environment = crate::secrets::env::Process;
+        serve(theirs, answers, &environment, unlisted)
+    });
+    let question = question(&provider());
+    let blocked = (1..100_000).find(|&number| wire::ask(&mut ours, number, &question).is_err());
+    assert!(blocked.is_some(), "every question was taken");
+    drop(ours);
+    // It waits for nobody who has gone.
+    let _ = helper.join().unwrap();
 }
 
 #[test]
