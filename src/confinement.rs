@@ -70,6 +70,12 @@ impl Confinement {
         }
     }
 
+    /// Whether anything was to hold the process, whatever the kernel made of it.
+    #[must_use]
+    pub fn is_asked_for(&self) -> bool {
+        self.report != Report::default()
+    }
+
     /// What is in force.
     #[must_use]
     pub fn report(&self) -> &Report {

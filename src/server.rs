@@ -2,6 +2,7 @@
 
 mod assertion_keys;
 mod drain;
+mod exposure;
 mod files;
 mod listeners;
 mod lockdown;
@@ -11,6 +12,7 @@ mod serving;
 mod signals;
 mod status;
 
+pub use exposure::{exposed, exposed_secrets};
 pub use lockdown::{lock_down, tell};
 pub use process::{seal, workers};
 pub use signals::{StopSignals, dismissed, outlive_signals, stop_signals};

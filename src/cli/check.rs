@@ -3,6 +3,7 @@
 use super::config_file::{LoadError, Loaded, load};
 use super::{ConfigPath, EXIT_USAGE, interruptible, output};
 use crate::secrets::env;
+use crate::server;
 use crate::snapshot::{BuildError, Snapshot};
 use clap::Args;
 use serde_json::json;
@@ -33,11 +34,10 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
 fn check(arguments: &Arguments) -> ExitCode {
     match load(&arguments.config) {
         Ok(loaded) => {
-            let failures = if arguments.resolve {
-                resolve(&loaded)
-            } else {
-                Vec::new()
-            };
+            let mut failures = server::exposed(&loaded.config, &loaded.path, &env::Process);
+            if arguments.resolve {
+                failures.extend(resolve(&loaded));
+            }
             report(arguments, &loaded, &failures)
         }
         Err(error) if arguments.json => {

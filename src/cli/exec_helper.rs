@@ -124,7 +124,7 @@ impl Book {
             let file = self.path.display();
             match problem {
                 Some(message) => Unlisted {
-                    message: format!("the helper process can't read {file}: {message}"),
+                    message: format!("the helper process can't use {file}: {message}"),
                     remedy: "mend the configuration file".to_owned(),
                 },
                 None => Unlisted {
@@ -151,6 +151,11 @@ impl Book {
             Some(problem) => problem.to_string(),
             None => "it is no configuration".to_owned(),
         })?;
+        // The master checks it as well, unless somebody has taken it over.
+        let exposed = server::exposed(&parsed.config, &self.path, &env::Process);
+        if let Some(error) = exposed.first() {
+            return Err(error.in_full());
+        }
         let mut referred = references(&parsed.config);
         let listed = parsed.config.secrets.listed();
         self.providers = listed
@@ -219,7 +224,7 @@ mod tests {
                 .map_err(|error| error.message)
         };
         let missing = command(None).unwrap_err();
-        assert!(missing.contains("can't read"), "{missing}");
+        assert!(missing.contains("can't use"), "{missing}");
         let unlisted = command(Some(config(""))).unwrap_err();
         assert!(unlisted.contains("no exec provider `vault`"), "{unlisted}");
         assert_eq!(command(Some(config(&provider("/a")))).unwrap(), "/a");

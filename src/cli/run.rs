@@ -5,11 +5,13 @@ use super::exec_helper;
 use super::{COMMIT, ConfigPath, EXIT_FAILURE, EXIT_USAGE, Verbosity, output};
 use crate::config::{Config, LogLevel};
 use crate::confinement::Confinement;
-use crate::secrets::{HelperStart, env, kill_running_commands};
+use crate::secrets::{HelperStart, Provider, env, kill_running_commands};
 use crate::server::{self, Origin, Server, ServerError};
+use crate::snapshot::BuildError;
 use crate::telemetry::logging::{self, AccessLog, Colour, Logging};
 use clap::Args;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -37,7 +39,17 @@ pub(super) struct Arguments {
 /// What holds the process, and who runs commands for it.
 struct Guard {
     confinement: Confinement,
-    helper: Option<HelperStart>,
+    helper: Helper,
+}
+
+/// Who runs commands.
+enum Helper {
+    /// This process itself: nothing holds it.
+    NotWanted,
+    /// Nobody: there are none, and the helper could not be started.
+    NotNeeded(io::Error),
+    /// The helper.
+    Started(HelperStart),
 }
 
 impl Guard {
@@ -47,17 +59,22 @@ impl Guard {
         if arguments.no_lockdown {
             return Ok(Self {
                 confinement: Confinement::none(),
-                helper: None,
+                helper: Helper::NotWanted,
             });
         }
         let line = exec_helper::command_line(&loaded.path, arguments.allow_core_dumps);
-        let program = std::env::args_os().next().map(PathBuf::from);
-        let program = program.filter(|program| program.is_absolute());
-        let helper = HelperStart::new(program.as_deref(), &line)?;
         let Loaded { path, config, .. } = loaded;
+        let has_commands = config
+            .secrets
+            .listed()
+            .any(|(_, provider)| matches!(provider, Provider::Exec(_)));
+        let helper = match HelperStart::new(ourselves().as_deref(), &line) {
+            Err(error) if !has_commands => Helper::NotNeeded(error),
+            started => Helper::Started(started?),
+        };
         Ok(Self {
             confinement: server::lock_down(config, path, &env::Process),
-            helper: Some(helper),
+            helper,
         })
     }
 
@@ -67,12 +84,24 @@ impl Guard {
             confinement,
             helper,
         } = self;
-        let Some(helper) = helper else {
-            tracing::warn!(
-                "not locked down (--no-lockdown): whoever breaks into this process can do all \
-                 that its user may"
-            );
-            return Ok(confinement);
+        let helper = match helper {
+            Helper::NotWanted => {
+                tracing::warn!(
+                    "not locked down (--no-lockdown): whoever breaks into this process can do \
+                     all that its user may"
+                );
+                return Ok(confinement);
+            }
+            Helper::NotNeeded(error) => {
+                server::tell(&confinement);
+                tracing::warn!(
+                    error = %error,
+                    "no helper process could be started: an exec provider that a reload adds \
+                     takes a restart"
+                );
+                return Ok(confinement);
+            }
+            Helper::Started(helper) => helper,
         };
         server::tell(&confinement);
         helper.appoint(|| {
@@ -83,6 +112,23 @@ impl Guard {
         })?;
         Ok(confinement)
     }
+}
+
+/// Where this program is found without `/proc`: as it was called, by its path or a name
+/// in `PATH`.
+fn ourselves() -> Option<PathBuf> {
+    let called = PathBuf::from(std::env::args_os().next()?);
+    if called.components().count() > 1 {
+        return std::path::absolute(called).ok();
+    }
+    let path = std::env::var_os("PATH")?;
+    // Not the folder that we happen to be in.
+    let folders = std::env::split_paths(&path).filter(|folder| folder.is_absolute());
+    let mut programs = folders.map(|folder| folder.join(&called));
+    programs.find(|program| {
+        let facts = program.metadata();
+        facts.is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
+    })
 }
 
 pub(super) fn run(arguments: &Arguments, verbosity: Verbosity) -> ExitCode {
@@ -96,6 +142,12 @@ pub(super) fn run(arguments: &Arguments, verbosity: Verbosity) -> ExitCode {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
+    if !arguments.no_lockdown {
+        let exposed = server::exposed(&loaded.config, &loaded.path, &env::Process);
+        if !exposed.is_empty() {
+            return complain_of(&loaded.path.display().to_string(), &exposed);
+        }
+    }
     // What tells it stands in files that are given up.
     let workers = server::workers();
     let guard = match Guard::raise(arguments, &loaded) {
@@ -152,17 +204,19 @@ fn serve(config: Config, path: PathBuf, confinement: Confinement, workers: usize
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(ServerError::Config(errors)) => {
-            for error in &errors {
-                output::complain(format_args!("{file}: {}", error.in_full()));
-            }
-            EXIT_USAGE.into()
-        }
+        Err(ServerError::Config(errors)) => complain_of(&file, &errors),
         Err(error) => {
             output::complain(format_args!("portcullis: {}", super::chain(&error)));
             EXIT_FAILURE.into()
         }
     }
+}
+
+fn complain_of(file: &str, errors: &[BuildError]) -> ExitCode {
+    for error in errors {
+        output::complain(format_args!("{file}: {}", error.in_full()));
+    }
+    EXIT_USAGE.into()
 }
 
 /// Secrets may take their time, and whoever stops the start doesn't wait for them.

@@ -6,6 +6,7 @@ use crate::doctor::{
     Facts, Finding, FindingId, Severity, USUAL_FOLDERS, Unresolved, audit_secrets,
 };
 use crate::secrets::{SecretSource, env};
+use crate::server;
 use crate::snapshot::{BuildError, SecretState, Secrets, State, refusals};
 use std::path::{Path, PathBuf};
 
@@ -33,7 +34,10 @@ impl Surroundings {
     /// What else would keep Portcullis from starting. The file of users is left to the
     /// checklist.
     pub(super) fn refusals(&self, loaded: &Loaded) -> Vec<Finding> {
-        let errors = refusals(&loaded.config, &self.secrets).into_iter();
+        let exposed = server::exposed(&loaded.config, &loaded.path, &env::Process);
+        let errors = refusals(&loaded.config, &self.secrets)
+            .into_iter()
+            .chain(exposed);
         let is_of_users = |error: &BuildError| {
             matches!(
                 error,
@@ -50,6 +54,21 @@ impl Surroundings {
                     "mend what is named there; `portcullis check --resolve` says when it is good"
                         .to_owned()
                 }),
+                place: self.facts.at_key(error.key()),
+            })
+            .collect()
+    }
+
+    /// What the start lets pass, though whoever breaks in could change it.
+    pub(super) fn exposures(&self, loaded: &Loaded) -> Vec<Finding> {
+        let exposed = server::exposed_secrets(&loaded.config, &env::Process);
+        exposed
+            .iter()
+            .map(|error| Finding {
+                id: FindingId::FileModeBroad,
+                severity: Severity::Critical,
+                evidence: chain(error),
+                remedy: error.remedy().unwrap_or_default(),
                 place: self.facts.at_key(error.key()),
             })
             .collect()

@@ -63,7 +63,7 @@ pub(super) fn given_up(
     file: &Path,
     environment: Environment<'_>,
 ) -> Vec<ReloadProblem> {
-    let keys = files(config, environment);
+    let keys = named_files(config, environment);
     let key_of = |path: &Path| {
         let mut keys = keys.iter().filter(|(_, named)| named == path);
         keys.next().map(|(key, _)| key.clone())
@@ -88,7 +88,24 @@ pub(super) fn given_up(
         remedy: Some(RESTART.to_owned()),
         ..ReloadProblem::default()
     };
-    unread.chain(unkept).map(problem).collect()
+    let mut problems: Vec<_> = unread.chain(unkept).map(problem).collect();
+    let mut listed = config.secrets.listed();
+    let command = listed.find(|(_, provider)| matches!(provider, Provider::Exec(_)));
+    if let Some((name, _)) = command
+        && confinement.is_asked_for()
+        && !ExecHelper::was_appointed()
+    {
+        problems.push(ReloadProblem {
+            file: Some(file.to_owned()),
+            key: Some(format!("secrets.providers.{name}")),
+            message: "got a command, which nobody could run: no helper process could be started \
+                      when this one locked itself down"
+                .to_owned(),
+            remedy: Some("restart Portcullis".to_owned()),
+            ..ReloadProblem::default()
+        });
+    }
+    problems
 }
 
 fn needs(config: &Config, file: &Path, environment: Environment<'_>) -> Needs {
@@ -97,7 +114,7 @@ fn needs(config: &Config, file: &Path, environment: Environment<'_>) -> Needs {
         ..Needs::default()
     };
     needs.files.insert(file.to_owned());
-    let named = files(config, environment);
+    let named = named_files(config, environment);
     needs.files.extend(named.into_iter().map(|(_, path)| path));
     if config.models.listen.is_some() {
         let sinks = config.models.sinks();
@@ -131,7 +148,7 @@ fn needs(config: &Config, file: &Path, environment: Environment<'_>) -> Needs {
 
 /// Every file that a configuration names by a key of its own, in use or not: a reload
 /// may put it to use.
-fn files(config: &Config, environment: Environment<'_>) -> Vec<(String, PathBuf)> {
+pub(super) fn named_files(config: &Config, environment: Environment<'_>) -> Vec<(String, PathBuf)> {
     let mut files = Vec::new();
     let mut add = |key: &str, path: Option<&PathBuf>| {
         files.extend(path.map(|path| (key.to_owned(), path.clone())));

@@ -2,6 +2,7 @@
 //! swapped at once, or nothing changes.
 
 use super::assertion_keys;
+use super::exposure::exposed;
 use super::files::Files;
 use super::lockdown;
 use super::serving::{Serving, Trigger};
@@ -286,9 +287,14 @@ fn build(
             ..ReloadProblem::default()
         })
         .collect();
-    let given_up = lockdown::given_up(confinement, &config, path, environment);
+    let mut given_up = lockdown::given_up(confinement, &config, path, environment);
+    if confinement.is_asked_for() {
+        let exposed = exposed(&config, path, environment);
+        given_up.extend(exposed.iter().map(|error| failed_build(error, path)));
+    }
     if !given_up.is_empty() {
-        // What can't be read would only be called forbidden, whatever forbids it.
+        // What can't be read would only be called forbidden, whatever forbids it; and a
+        // command that may not be trusted is not run.
         problems.extend(given_up);
         return Err(Failure {
             problems,

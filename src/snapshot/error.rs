@@ -70,6 +70,23 @@ pub enum BuildError {
     /// `models.envFile` can't be used.
     #[error("{0}")]
     EnvFile(#[source] FileError),
+    /// What decides lies where the process may write.
+    #[error(
+        "{path} lies in {folder} ({folder_key}), or is found by way of it: there the process \
+         itself may write, and whoever breaks into it could change what it does",
+        path = path.display(),
+        folder = folder.display()
+    )]
+    Exposed {
+        /// The config key of the path; that of the folder, for the configuration itself.
+        key: String,
+        /// What lies there.
+        path: PathBuf,
+        /// The config key of the folder.
+        folder_key: String,
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The users file can't be read.
     #[error("{path}: {source}", path = path.display())]
     UnreadableUsers {
@@ -100,6 +117,7 @@ impl BuildError {
             | Self::Secret { key, .. }
             | Self::Token { key, .. }
             | Self::SameToken { key, .. }
+            | Self::Exposed { key, .. }
             | Self::Sink { key, .. } => key,
             Self::EnvFile(_) => "models.envFile",
             Self::UnreadableUsers { .. } | Self::Users { .. } => {
@@ -130,6 +148,13 @@ impl BuildError {
             Self::Unsendable { .. } => {
                 Some("store the secret alone, as one line of printable ASCII".to_owned())
             }
+            Self::Exposed {
+                path, folder_key, ..
+            } => Some(format!(
+                "keep {path} outside, or name a folder for logins alone in `{folder_key}` \
+                 (`run --no-lockdown` starts all the same)",
+                path = path.display()
+            )),
             _ => None,
         }
     }

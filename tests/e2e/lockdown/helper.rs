@@ -203,3 +203,46 @@ fn by_hand_it_does_nothing() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("no command to be called by hand"), "{said}");
 }
+
+fn back_door(state: &Path) -> String {
+    format!(
+        "[models]\nlisten = \"127.0.0.1:0\"\nclientToken = \"canary\"\nstateDir = \"{}\"\n",
+        state.display()
+    )
+}
+
+#[test]
+fn it_does_not_start_where_it_could_write_its_own_configuration() {
+    // The configuration is in a folder below.
+    let state = std::env::temp_dir();
+    let (code, said) = Setup::new().section(&back_door(&state)).refused();
+    assert_eq!(code, Some(2), "{said}");
+    let state = state.display().to_string();
+    for named in ["portcullis.toml lies in", &state, "models.stateDir"] {
+        assert!(said.contains(named), "{named}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_reload_takes_no_command_from_where_it_may_write() {
+    let upstream = Recorder::spawn().await;
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    fs::create_dir(&state).unwrap();
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
+    let (outside, inside) = (resolver(folder.path()), resolver(&state));
+    let sidecar = Setup::new()
+        .section(CREDENTIAL)
+        .section(&provider(&outside, "one"))
+        .section(&back_door(&state))
+        .spawn(&upstream.url());
+    let outside = outside.display().to_string();
+    sidecar.edit(|config| config.replace(&outside, &inside.display().to_string()));
+    let (code, answer) = sidecar.reload().await;
+    assert_eq!(code, 422, "{answer}");
+    let problem = &answer["problems"][0];
+    assert_eq!(problem["key"], "secrets.providers.op.command", "{answer}");
+    assert!(problem["remedy"].is_string(), "{answer}");
+    assert!(!state.join("runs").exists(), "it was run");
+    assert_eq!(credential(&sidecar, &upstream).await, "Bearer one");
+}

@@ -147,6 +147,12 @@ impl ExecHelper {
         appointed().is_some_and(|helper| !lock(&helper.waiting).is_over)
     }
 
+    /// Whether this process ever had a helper.
+    #[must_use]
+    pub fn was_appointed() -> bool {
+        appointed().is_some()
+    }
+
     /// What the provider's command printed for `ids`.
     pub(in crate::secrets::exec) fn run(
         &self,
