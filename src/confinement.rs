@@ -15,6 +15,7 @@ pub use report::{Report, Strength};
 
 use folders::Folders;
 use std::collections::BTreeSet;
+use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 
 /// What the process needs of the system as long as it runs.
@@ -29,6 +30,8 @@ pub struct Needs {
     pub socket_folders: BTreeSet<PathBuf>,
     /// The TCP ports that are listened on; 0 is any.
     pub tcp_ports: BTreeSet<u16>,
+    /// Whether it listens on a Unix socket, or connects to one.
+    pub unix_sockets: bool,
 }
 
 /// What holds this process.
@@ -50,12 +53,13 @@ impl Confinement {
     /// here on: to be called before there is another thread.
     #[must_use]
     pub fn enter(needs: &Needs) -> Self {
+        load_name_modules();
         let folders = Folders::of(needs);
         let real = folders.real();
         // The others need it, where the process may not do more than its user anyway.
         let no_new_privs = nix::sys::prctl::set_no_new_privs().is_ok();
         let landlock = rules::enforce(&folders, &needs.tcp_ports);
-        let seccomp = filter::install();
+        let seccomp = filter::install(needs.unix_sockets);
         let left = match landlock {
             Strength::Whole(_) | Strength::Less(_) => Some(real),
             Strength::Off(_) => None,
@@ -64,6 +68,8 @@ impl Confinement {
             report: Report {
                 no_new_privs,
                 landlock,
+                // Without a filter nothing keeps it from them.
+                unix_sockets: needs.unix_sockets || matches!(seccomp, Strength::Off(_)),
                 seccomp,
             },
             left,
@@ -105,4 +111,13 @@ impl Confinement {
             (None, _) | (_, None) => true,
         }
     }
+}
+
+/// Has the C library load every module that finds addresses by name: later it couldn't,
+/// for their code would have to be mapped. No name server is asked for a label that is
+/// too long for one, and each module in turn doesn't know it.
+fn load_name_modules() {
+    let unknown = "x".repeat(64);
+    // Whatever comes of it: a name that can't be found later, its own error tells of.
+    let _ = (unknown.as_str(), 0).to_socket_addrs();
 }

@@ -42,6 +42,7 @@ impl Folders {
             state_folders,
             socket_folders,
             tcp_ports: _,
+            unix_sockets: _,
         } = needs;
         let mut readable: BTreeSet<PathBuf> = files.iter().flat_map(|file| around(file)).collect();
         readable.extend(LIBRARIES.map(PathBuf::from));

@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 use std::fmt;
 
 /// What is in force.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// Whether no program that it starts could have more rights than it.
@@ -13,6 +13,8 @@ pub struct Report {
     pub landlock: Strength,
     /// How the kernel's calls are held back.
     pub seccomp: Strength,
+    /// Whether it can connect to the Unix sockets of other services.
+    pub unix_sockets: bool,
 }
 
 /// How much of a part is in force.
@@ -32,6 +34,17 @@ impl Report {
     pub fn is_whole(&self) -> bool {
         let is_whole = |part: &Strength| matches!(part, Strength::Whole(_));
         self.no_new_privs && is_whole(&self.landlock) && is_whole(&self.seccomp)
+    }
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self {
+            no_new_privs: false,
+            landlock: Strength::default(),
+            seccomp: Strength::default(),
+            unix_sockets: true,
+        }
     }
 }
 

@@ -27,7 +27,6 @@ pub(super) const ALWAYS: &[c_long] = &[
     libc::SYS_close_range,
     libc::SYS_dup,
     libc::SYS_dup3,
-    libc::SYS_fcntl,
     libc::SYS_flock,
     libc::SYS_fsync,
     libc::SYS_fdatasync,
@@ -54,8 +53,6 @@ pub(super) const ALWAYS: &[c_long] = &[
     libc::SYS_unlinkat,
     libc::SYS_renameat,
     libc::SYS_renameat2,
-    libc::SYS_fchmod,
-    libc::SYS_fchmodat,
     libc::SYS_umask,
     // Waiting.
     libc::SYS_epoll_create1,
@@ -150,8 +147,6 @@ pub(super) const ALWAYS: &[c_long] = &[
     #[cfg(target_arch = "x86_64")]
     libc::SYS_rename,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_chmod,
-    #[cfg(target_arch = "x86_64")]
     libc::SYS_dup2,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_pipe,
@@ -189,23 +184,43 @@ const ASKED_OF_DESCRIPTORS: [u64; 9] = [
     0x8910, // SIOCGIFNAME
     0x8933, // SIOCGIFINDEX
 ];
+/// What is asked of descriptors by `fcntl`: copies, flags and locks. Not who is sent a
+/// signal when there is something to be read, nor which.
+const COMMANDS: [libc::c_int; 12] = [
+    libc::F_DUPFD,
+    libc::F_DUPFD_CLOEXEC,
+    libc::F_GETFD,
+    libc::F_SETFD,
+    libc::F_GETFL,
+    libc::F_SETFL,
+    libc::F_GETLK,
+    libc::F_SETLK,
+    libc::F_SETLKW,
+    libc::F_OFD_GETLK,
+    libc::F_OFD_SETLK,
+    libc::F_OFD_SETLKW,
+];
 /// `PR_SET_VMA`: naming memory, as allocators do.
 const PR_SET_VMA: u64 = 0x5356_4d41;
 
-/// Those whose arguments decide.
-pub(super) fn sometimes() -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
+/// Those whose arguments decide. Behind Unix sockets are services that do what this
+/// process can't, and Landlock doesn't know of those with a path.
+pub(super) fn sometimes(
+    unix_sockets: bool,
+) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     let thread = bits(libc::CLONE_THREAD);
     let itself = u64::from(std::process::id());
     let exec = bits(libc::PROT_EXEC);
-    let write_or_exec = bits(libc::PROT_WRITE) | exec;
-    let (internet, anonymous) = ([libc::AF_INET, libc::AF_INET6], bits(libc::MAP_ANONYMOUS));
-    let streams = [libc::SOCK_STREAM, libc::SOCK_DGRAM];
-    let sockets = internet
-        .into_iter()
-        .chain([libc::AF_UNIX])
-        .flat_map(|family| {
-            streams.map(|kind| rule([(0, Eq, bits(family)), (1, MaskedEq(TYPE), bits(kind))]))
-        });
+    let socket = |(family, kind)| rule([(0, Eq, bits(family)), (1, MaskedEq(TYPE), bits(kind))]);
+    let stream = (libc::AF_UNIX, libc::SOCK_STREAM);
+    let sockets = [
+        (libc::AF_INET, libc::SOCK_STREAM),
+        (libc::AF_INET, libc::SOCK_DGRAM),
+        (libc::AF_INET6, libc::SOCK_STREAM),
+        (libc::AF_INET6, libc::SOCK_DGRAM),
+    ];
+    let sockets = sockets.into_iter().chain(unix_sockets.then_some(stream));
+    let sockets = sockets.map(socket);
     let routes = [libc::SOCK_RAW, libc::SOCK_DGRAM].map(|kind| {
         rule([
             (0, Eq, bits(libc::AF_NETLINK)),
@@ -230,22 +245,11 @@ pub(super) fn sometimes() -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendErro
             libc::SYS_socket,
             sockets.chain(routes).collect::<Result<_, _>>()?,
         ),
-        (
-            libc::SYS_socketpair,
-            vec![rule([(0, Eq, bits(libc::AF_UNIX))])?],
-        ),
-        // What is written is never run: only modules of the C library are mapped to be.
-        (
-            libc::SYS_mmap,
-            vec![
-                rule([(2, MaskedEq(exec), 0)])?,
-                rule([
-                    (2, MaskedEq(write_or_exec), exec),
-                    (3, MaskedEq(anonymous), 0),
-                ])?,
-            ],
-        ),
-        (libc::SYS_mprotect, made_executable(exec, write_or_exec)?),
+        // One of a pair of datagrams could be connected to any other socket.
+        (libc::SYS_socketpair, vec![socket(stream)?]),
+        (libc::SYS_mmap, vec![rule([(2, MaskedEq(exec), 0)])?]),
+        (libc::SYS_mprotect, vec![rule([(2, MaskedEq(exec), 0)])?]),
+        (libc::SYS_fcntl, one_of(1, &COMMANDS.map(bits))?),
         (libc::SYS_ioctl, one_of(1, &ASKED_OF_DESCRIPTORS)?),
         (
             libc::SYS_prctl,
@@ -263,20 +267,6 @@ pub(super) fn sometimes() -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendErro
         (libc::SYS_prlimit64, one_of(0, &[0, itself])?),
     ];
     Ok(calls.into_iter().collect())
-}
-
-/// Nothing, but where the C library marks a module's code as guarded (BTI).
-#[cfg(target_arch = "aarch64")]
-fn made_executable(exec: u64, write_or_exec: u64) -> Result<Vec<SeccompRule>, BackendError> {
-    Ok(vec![
-        rule([(2, MaskedEq(exec), 0)])?,
-        rule([(2, MaskedEq(write_or_exec), exec)])?,
-    ])
-}
-
-#[cfg(not(target_arch = "aarch64"))]
-fn made_executable(exec: u64, _: u64) -> Result<Vec<SeccompRule>, BackendError> {
-    Ok(vec![rule([(2, MaskedEq(exec), 0)])?])
 }
 
 /// Arguments by their number; only the half that the kernel looks at counts.

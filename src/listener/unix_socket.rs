@@ -1,18 +1,21 @@
 //! Listening on a Unix socket: one that nobody answers at is taken over, and ours is
 //! taken away at the end.
 
-use nix::fcntl::OFlag;
+use nix::sys::stat::{Mode, umask};
 use socket2::{Domain, SockAddr, Socket, Type};
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use tokio::net::UnixListener;
 
 /// Whoever reaches the folder may connect: who may pass is `unixPeerUids`' matter, and
 /// a mode could not name those users.
 const MODE: u32 = 0o666;
+
+/// The process has one mask, so one at a time may set it.
+static MASK: Mutex<()> = Mutex::new(());
 
 /// A bound socket; its file goes when this is dropped.
 #[derive(Debug)]
@@ -31,8 +34,8 @@ impl UnixSocket {
     /// [`io::ErrorKind::AlreadyExists`] where something else than a socket stands there.
     pub(super) fn bind(path: &Path) -> io::Result<Self> {
         clear(path)?;
-        let listener = UnixListener::bind(path)?;
-        let file = open_to_all(path)?;
+        let listener = bind_open_to_all(path)?;
+        let file = whose(path)?;
         Ok(Self {
             listener,
             path: path.to_owned(),
@@ -56,19 +59,22 @@ impl Drop for UnixSocket {
     }
 }
 
-/// Sets the mode of the socket itself, never of what a link in its place leads to; says
-/// which file it is.
-fn open_to_all(path: &Path) -> io::Result<(u64, u64)> {
-    let mut options = fs::OpenOptions::new();
-    let itself_alone = OFlag::O_PATH | OFlag::O_NOFOLLOW;
-    options.read(true).custom_flags(itself_alone.bits());
-    let file = options.open(path)?;
-    let found = file.metadata()?;
+/// Binds; the socket has its mode from the first moment, for a process that is locked
+/// down may change none.
+fn bind_open_to_all(path: &Path) -> io::Result<UnixListener> {
+    let _one = MASK.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = umask(Mode::from_bits_truncate(!MODE & 0o777));
+    let bound = UnixListener::bind(path);
+    umask(before);
+    bound
+}
+
+/// Which file a socket just made is.
+fn whose(path: &Path) -> io::Result<(u64, u64)> {
+    let found = fs::symlink_metadata(path)?;
     if !found.file_type().is_socket() {
         return Err(io::Error::other("something else has taken its place"));
     }
-    let itself = format!("/proc/self/fd/{}", file.as_raw_fd());
-    fs::set_permissions(itself, Permissions::from_mode(MODE))?;
     Ok(identity(&found))
 }
 

@@ -1,7 +1,7 @@
 //! What a configuration needs of the system, so that the process can give up the rest.
 
 use crate::admin::ReloadProblem;
-use crate::config::{AllowUsersSource, Config, ListenAddress, TlsKey};
+use crate::config::{AllowUsersSource, Config, ListenAddress, TlsKey, UpstreamUrl};
 use crate::confinement::{Confinement, Needs};
 use crate::credentials::TokenSink;
 use crate::listener;
@@ -37,6 +37,7 @@ pub fn tell(confinement: &Confinement) {
             confinement.no_new_privs = report.no_new_privs,
             confinement.landlock = landlock,
             confinement.seccomp = seccomp,
+            confinement.unix_sockets = report.unix_sockets,
             "locked down"
         );
     } else {
@@ -44,6 +45,7 @@ pub fn tell(confinement: &Confinement) {
             confinement.no_new_privs = report.no_new_privs,
             confinement.landlock = landlock,
             confinement.seccomp = seccomp,
+            confinement.unix_sockets = report.unix_sockets,
             "locked down less than it could be: whoever breaks into this process can do more"
         );
     }
@@ -105,6 +107,17 @@ pub(super) fn given_up(
             ..ReloadProblem::default()
         });
     }
+    if connects_to_unix(config) && !confinement.report().unix_sockets {
+        problems.push(ReloadProblem {
+            file: Some(file.to_owned()),
+            key: Some("upstream.url".to_owned()),
+            message: "got a Unix socket, expected http:// or https://: no Unix socket was named \
+                      at the start, so this process gave them up when it locked itself down"
+                .to_owned(),
+            remedy: Some("restart Portcullis".to_owned()),
+            ..ReloadProblem::default()
+        });
+    }
     problems
 }
 
@@ -133,6 +146,7 @@ fn needs(config: &Config, file: &Path, environment: Environment<'_>) -> Needs {
             }
         }
     }
+    needs.unix_sockets = connects_to_unix(config) || !needs.socket_folders.is_empty();
     let others = [
         config.listen.redirect_http,
         Some(config.admin.address),
@@ -144,6 +158,10 @@ fn needs(config: &Config, file: &Path, environment: Environment<'_>) -> Needs {
         .tcp_ports
         .extend(others.map(|address: SocketAddr| address.port()));
     needs
+}
+
+fn connects_to_unix(config: &Config) -> bool {
+    matches!(config.upstream.url, UpstreamUrl::Unix(_))
 }
 
 /// Every file that a configuration names by a key of its own, in use or not: a reload
