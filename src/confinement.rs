@@ -1,10 +1,11 @@
 //! What this process gives up before it serves: new privileges, most files, other
-//! programs and most of the kernel's calls. Whoever breaks into it then holds what
+//! programs, root's further powers and most of the kernel's calls. Whoever breaks into it then holds what
 //! it needs itself, and little more.
 //!
 //! Each part is the kernel's, and holds until the process ends. A kernel that lacks
 //! one gives less, which is told and never a reason not to serve.
 
+mod capabilities;
 mod filter;
 mod folders;
 mod report;
@@ -13,7 +14,7 @@ mod syscalls;
 
 pub use report::{Report, Strength};
 
-use folders::Folders;
+use folders::{Folders, Held};
 use std::collections::BTreeSet;
 use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
@@ -38,8 +39,8 @@ pub struct Needs {
 #[derive(Debug, Default)]
 pub struct Confinement {
     report: Report,
-    /// What may be used, under its real names; none: anything.
-    left: Option<Folders>,
+    /// What may be used; none: anything.
+    left: Option<Held>,
 }
 
 impl Confinement {
@@ -55,19 +56,22 @@ impl Confinement {
     pub fn enter(needs: &Needs) -> Self {
         load_name_modules();
         let folders = Folders::of(needs);
-        let real = folders.real();
+        let held = folders.held();
         // The others need it, where the process may not do more than its user anyway.
         let no_new_privs = nix::sys::prctl::set_no_new_privs().is_ok();
         let landlock = rules::enforce(&folders, &needs.tcp_ports);
+        // Behind the rest, which older kernels grant to root alone; the filter forbids it.
+        let capabilities = capabilities::reduce();
         let seccomp = filter::install(needs.unix_sockets);
         let left = match landlock {
-            Strength::Whole(_) | Strength::Less(_) => Some(real),
+            Strength::Whole(_) | Strength::Less(_) => Some(held),
             Strength::Off(_) => None,
         };
         Self {
             report: Report {
                 no_new_privs,
                 landlock,
+                capabilities,
                 // Without a filter nothing keeps it from them.
                 unix_sockets: needs.unix_sockets || matches!(seccomp, Strength::Off(_)),
                 seccomp,
@@ -86,6 +90,12 @@ impl Confinement {
     #[must_use]
     pub fn report(&self) -> &Report {
         &self.report
+    }
+
+    /// Whether files are held back at all.
+    #[must_use]
+    pub fn holds_files(&self) -> bool {
+        self.left.is_some()
     }
 
     /// Whether the process may read what `path` leads to now; also where there is

@@ -91,7 +91,10 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<Read> {
                     format!("got `{unix}` twice, expected an address of its own"),
                 );
             }
-            Some(unix) => addresses.push(unix),
+            Some(unix) => {
+                warn_of_shared_folder(&unix, &entry, walk);
+                addresses.push(unix);
+            }
             None => {}
         }
     }
@@ -110,6 +113,26 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<Read> {
         tcp,
         redirect_http: redirect_http.map(|address| (address, at)),
     })
+}
+
+/// What a process may make in a folder it may also remove there, whoever takes it over.
+fn warn_of_shared_folder(address: &ListenAddress, entry: &Entry<'_>, walk: &mut Walk<'_>) {
+    let ListenAddress::Unix(path) = address else {
+        return;
+    };
+    let folder = path
+        .parent()
+        .filter(|folder| folder.components().count() <= 2);
+    if let Some(folder) = folder {
+        walk.warn(
+            entry.place(),
+            format!(
+                "whoever breaks into this process can remove every file in `{}`: give the socket \
+                 a folder of its own, such as /run/portcullis",
+                folder.display()
+            ),
+        );
+    }
 }
 
 fn read_uids(entry: &Entry<'_>, has_unix: bool, walk: &mut Walk<'_>) -> Vec<u32> {

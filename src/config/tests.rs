@@ -265,6 +265,13 @@ fn warns_of_what_is_allowed_and_unwise() {
             "3:11: listen.address: serves plain HTTP off loopback",
         ),
         (
+            with(
+                "\"127.0.0.1:8443\"",
+                "\"unix:/run/p.sock\"\nunixPeerUids = [33]",
+            ),
+            "3:11: listen.address: whoever breaks into this process can remove every file in `/run`",
+        ),
+        (
             with("address", "unixPeerUids = [33]\naddress"),
             "3:16: listen.unixPeerUids: has no effect",
         ),

@@ -105,4 +105,80 @@ mod tests {
             assert!(!sometimes.contains_key(call), "{call}");
         }
     }
+
+    /// What the kernel does with a call, as far as it matters here.
+    fn allows(program: &BpfProgram, call: i64, arguments: &[libc::c_int]) -> bool {
+        let architecture: u32 = if cfg!(target_arch = "x86_64") {
+            0xc000_003e
+        } else {
+            0xc000_00b7
+        };
+        let mut data = vec![u32::try_from(call).unwrap(), architecture, 0, 0];
+        data.extend(arguments.iter().flat_map(|it| [it.cast_unsigned(), 0]));
+        data.resize(16, 0);
+        let (mut at, mut register) = (0, 0);
+        loop {
+            let step = &program[at];
+            at += 1;
+            let holds = match step.code {
+                0x06 => return step.k == libc::SECCOMP_RET_ALLOW,
+                0x20 => {
+                    register = data[step.k as usize / 4];
+                    continue;
+                }
+                0x54 => {
+                    register &= step.k;
+                    continue;
+                }
+                0x05 => {
+                    at += step.k as usize;
+                    continue;
+                }
+                0x15 => register == step.k,
+                0x25 => register > step.k,
+                0x35 => register >= step.k,
+                other => panic!("{other:#x}"),
+            };
+            at += usize::from(if holds { step.jt } else { step.jf });
+        }
+    }
+
+    #[test]
+    fn arguments_decide() {
+        use nix::libc::*;
+        let (none, unix) = (program(false).unwrap(), program(true).unwrap());
+        let same = |call: c_long, arguments: &[c_int], expected: bool| {
+            for program in [&none, &unix] {
+                let allowed = allows(program, call, arguments);
+                assert_eq!(allowed, expected, "{call} {arguments:?}");
+            }
+        };
+        for (kind, expected) in [(SOCK_STREAM, true), (SOCK_DGRAM, false)] {
+            let kind = kind | SOCK_CLOEXEC | SOCK_NONBLOCK;
+            assert!(!allows(&none, SYS_socket, &[AF_UNIX, kind, 0]));
+            assert_eq!(allows(&unix, SYS_socket, &[AF_UNIX, kind, 0]), expected);
+            same(SYS_socketpair, &[AF_UNIX, kind, 0], expected);
+            same(SYS_socket, &[AF_INET6, kind, 0], true);
+        }
+        same(SYS_socket, &[AF_UNIX, SOCK_SEQPACKET, 0], false);
+        for flags in [MAP_PRIVATE, MAP_SHARED, MAP_PRIVATE | MAP_ANONYMOUS] {
+            same(
+                SYS_mmap,
+                &[0, 4096, PROT_READ | PROT_WRITE, flags, 3, 0],
+                true,
+            );
+            for prot in [PROT_EXEC, PROT_READ | PROT_EXEC, PROT_WRITE | PROT_EXEC] {
+                same(SYS_mmap, &[0, 4096, prot, flags, 3, 0], false);
+                same(SYS_mprotect, &[0, 4096, prot], false);
+            }
+        }
+        for command in [F_SETFL, F_GETFL, F_DUPFD_CLOEXEC, F_SETLKW, F_OFD_SETLK] {
+            same(SYS_fcntl, &[3, command, 0], true);
+        }
+        const F_SETSIG: c_int = 10;
+        const F_SETOWN_EX: c_int = 15;
+        for command in [F_SETOWN, F_SETSIG, F_SETOWN_EX, F_NOTIFY, F_SETLEASE] {
+            same(SYS_fcntl, &[3, command, 1], false);
+        }
+    }
 }

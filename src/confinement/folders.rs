@@ -4,6 +4,7 @@ use super::Needs;
 use crate::secrets::way_to;
 use nix::unistd::geteuid;
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 /// What the C library reads to find addresses by name. Each may be a symlink to where
@@ -65,19 +66,27 @@ impl Folders {
         }
     }
 
-    /// The same under their real names, as far as they are there.
-    pub(super) fn real(&self) -> Self {
-        let real = |places: &BTreeSet<PathBuf>| {
-            let real = places.iter().filter_map(|place| place.canonicalize().ok());
-            real.collect()
-        };
-        Self {
-            readable: real(&self.readable),
-            state: real(&self.state),
-            sockets: real(&self.sockets),
+    /// The same as the kernel knows them, as far as they are there.
+    pub(super) fn held(&self) -> Held {
+        let held = |places: &BTreeSet<PathBuf>| places.iter().filter_map(|it| inode(it)).collect();
+        Held {
+            readable: held(&self.readable),
+            state: held(&self.state),
         }
     }
+}
 
+/// What rules hold for: not for names, so a folder that takes another's name has none.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    readable: BTreeSet<Inode>,
+    state: BTreeSet<Inode>,
+}
+
+/// Its device and number. No other gets them, for a rule keeps the first in use.
+type Inode = (u64, u64);
+
+impl Held {
     /// Whether what has this real name may be read.
     pub(super) fn may_read(&self, target: &Path) -> bool {
         lies_in(target, &self.readable) || self.may_keep(target)
@@ -89,8 +98,14 @@ impl Folders {
     }
 }
 
-fn lies_in(target: &Path, places: &BTreeSet<PathBuf>) -> bool {
-    target.ancestors().any(|above| places.contains(above))
+fn lies_in(target: &Path, places: &BTreeSet<Inode>) -> bool {
+    let mut above = target.ancestors().filter_map(inode);
+    above.any(|place| places.contains(&place))
+}
+
+fn inode(place: &Path) -> Option<Inode> {
+    let found = place.metadata().ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 /// The folders in which a name may come to mean another file, so that `file` does: its

@@ -11,6 +11,8 @@ pub struct Report {
     pub no_new_privs: bool,
     /// How files and ports are held back.
     pub landlock: Strength,
+    /// What of root's power was given up.
+    pub capabilities: Strength,
     /// How the kernel's calls are held back.
     pub seccomp: Strength,
     /// Whether it can connect to the Unix sockets of other services.
@@ -33,7 +35,8 @@ impl Report {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         let is_whole = |part: &Strength| matches!(part, Strength::Whole(_));
-        self.no_new_privs && is_whole(&self.landlock) && is_whole(&self.seccomp)
+        let parts = [&self.landlock, &self.capabilities, &self.seccomp];
+        self.no_new_privs && parts.into_iter().all(is_whole)
     }
 }
 
@@ -42,6 +45,7 @@ impl Default for Report {
         Self {
             no_new_privs: false,
             landlock: Strength::default(),
+            capabilities: Strength::default(),
             seccomp: Strength::default(),
             unix_sockets: true,
         }

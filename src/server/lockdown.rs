@@ -7,6 +7,7 @@ use crate::credentials::TokenSink;
 use crate::listener;
 use crate::secrets::{Environment, ExecHelper, Provider};
 use crate::snapshot::watched_files;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -32,10 +33,12 @@ pub fn lock_down(config: &Config, file: &Path, environment: Environment<'_>) -> 
 pub fn tell(confinement: &Confinement) {
     let report = confinement.report();
     let (landlock, seccomp) = (report.landlock.to_string(), report.seccomp.to_string());
+    let capabilities = report.capabilities.to_string();
     if report.is_whole() {
         tracing::info!(
             confinement.no_new_privs = report.no_new_privs,
             confinement.landlock = landlock,
+            confinement.capabilities = capabilities,
             confinement.seccomp = seccomp,
             confinement.unix_sockets = report.unix_sockets,
             "locked down"
@@ -44,6 +47,7 @@ pub fn tell(confinement: &Confinement) {
         tracing::warn!(
             confinement.no_new_privs = report.no_new_privs,
             confinement.landlock = landlock,
+            confinement.capabilities = capabilities,
             confinement.seccomp = seccomp,
             confinement.unix_sockets = report.unix_sockets,
             "locked down less than it could be: whoever breaks into this process can do more"
@@ -56,6 +60,15 @@ pub(super) fn status(confinement: &Confinement) -> serde_json::Value {
     let mut status = serde_json::json!(confinement.report());
     status["execHelper"] = ExecHelper::is_there().into();
     status
+}
+
+/// What to do where the configuration can't be read: its name may lead to another folder
+/// than it did, and then it isn't the file's mode that forbids it.
+pub(super) fn remedy(confinement: &Confinement, error: &io::Error) -> Option<String> {
+    let is_forbidden = error.kind() == io::ErrorKind::PermissionDenied;
+    (is_forbidden && confinement.holds_files()).then(|| {
+        format!("let this process' user read it; where it lies in another folder than at the start, {RESTART}")
+    })
 }
 
 /// What a further configuration names, and this process has given up.

@@ -213,7 +213,7 @@ fn attempt(
     files: &Files,
     serving: &Snapshot,
 ) -> Attempt {
-    let read = read(place.path);
+    let read = read(place);
     let wanted = read
         .as_ref()
         .map(|config| watched_files(config, place.environment))
@@ -233,7 +233,8 @@ fn attempt(
     }
 }
 
-fn read(path: &Path) -> Result<Config, Failure> {
+fn read(place: &Place<'_>) -> Result<Config, Failure> {
+    let path = place.path;
     let located = |problem: &Problem| ReloadProblem {
         file: Some(path.to_owned()),
         line: Some(problem.line),
@@ -250,6 +251,7 @@ fn read(path: &Path) -> Result<Config, Failure> {
         failed(vec![ReloadProblem {
             file: Some(path.to_owned()),
             message: error.to_string(),
+            remedy: lockdown::remedy(place.confinement, &error),
             ..ReloadProblem::default()
         }])
     })?;

@@ -12,6 +12,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+/// `CAP_DAC_OVERRIDE`, `CAP_DAC_READ_SEARCH`, `CAP_NET_BIND_SERVICE`, `CAP_IPC_LOCK`.
+const KEPT: u64 = 1 << 1 | 1 << 2 | 1 << 10 | 1 << 14;
+
 /// A line of `/proc/PID/status`.
 fn fact(pid: u32, name: &str) -> String {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -55,6 +58,10 @@ async fn every_thread_is_held_and_the_status_says_so() {
             (fact(id, "NoNewPrivs"), fact(id, "Seccomp")),
             ("1".into(), "2".into())
         );
+        for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+            let left = u64::from_str_radix(&fact(id, set), 16).unwrap();
+            assert_eq!(left & !KEPT, 0, "{set}: {left:x}");
+        }
         threads += 1;
     }
     assert!(threads > 1);
@@ -65,7 +72,13 @@ async fn every_thread_is_held_and_the_status_says_so() {
         fact(helper, "NoNewPrivs"),
         fact(std::process::id(), "NoNewPrivs")
     );
+    for set in ["CapPrm", "CapBnd"] {
+        assert_eq!(fact(helper, set), fact(std::process::id(), set));
+    }
     let confinement = &status(&sidecar).await["confinement"];
+    assert_eq!(confinement["unixSockets"], false, "{confinement}");
+    let capabilities = confinement["capabilities"].as_str().unwrap();
+    assert!(capabilities.starts_with("enforced ("), "{confinement}");
     assert_eq!(confinement["noNewPrivs"], true, "{confinement}");
     assert_eq!(confinement["seccomp"], "enforced", "{confinement}");
     assert_eq!(confinement["execHelper"], true, "{confinement}");
@@ -200,4 +213,49 @@ async fn a_certificate_that_certbot_renews_is_taken_up() {
     crate::reload::generation(&sidecar, 2).await;
     let renewed = path("archive/claw/cert2.pem");
     crate::client::Connection::tls(sidecar.address, &renewed, b"http/1.1").await;
+}
+
+#[tokio::test]
+async fn a_folder_that_takes_anothers_name_needs_a_restart_too() {
+    let upstream = Recorder::spawn().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (users, old) = (folder.path().join("users"), folder.path().join("users.old"));
+    fs::create_dir(&users).unwrap();
+    write_secret(&users.join("token"), "one");
+    let sidecar = Setup::new()
+        .section(&credential(&users.join("token")))
+        .spawn(&upstream.url());
+    fs::rename(&users, &old).unwrap();
+    fs::create_dir(&users).unwrap();
+    write_secret(&users.join("token"), "two");
+    let (code, answer) = sidecar.reload().await;
+    assert_eq!(code, 422, "{answer}");
+    let problem = &answer["problems"][0];
+    assert_eq!(problem["key"], "secrets.providers.f.path", "{answer}");
+    let message = problem["message"].as_str().unwrap();
+    assert!(message.contains("locked itself down"), "{message}");
+
+    // The configuration itself, by a symlink that leads elsewhere now.
+    let elsewhere = folder.path().join("portcullis.toml");
+    fs::write(&elsewhere, sidecar.config()).unwrap();
+    fs::remove_file(sidecar.config_path()).unwrap();
+    symlink(&elsewhere, sidecar.config_path()).unwrap();
+    let (code, answer) = sidecar.reload().await;
+    assert_eq!(code, 422, "{answer}");
+    let remedy = answer["problems"][0]["remedy"].as_str().unwrap();
+    assert!(remedy.contains("restart Portcullis"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_unix_socket_of_the_gateway_that_was_none_needs_a_restart() {
+    let upstream = Recorder::spawn().await;
+    let sidecar = Setup::new().spawn(&upstream.url());
+    sidecar.edit(|config| config.replace(&upstream.url(), "unix:/run/gateway.sock"));
+    let (code, answer) = sidecar.reload().await;
+    assert_eq!(code, 422, "{answer}");
+    let mut problems = answer["problems"].as_array().unwrap().iter();
+    let problem = problems.find(|it| it["key"] == "upstream.url").unwrap();
+    let message = problem["message"].as_str().unwrap();
+    assert!(message.contains("gave them up"), "{answer}");
+    assert_eq!(problem["remedy"], "restart Portcullis", "{answer}");
 }

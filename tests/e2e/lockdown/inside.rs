@@ -1,5 +1,6 @@
 //! The lock-down itself, called as `run` calls it, and tried from within.
 
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use nix::sys::prctl;
 use nix::sys::signal::kill;
@@ -8,9 +9,11 @@ use portcullis::config;
 use portcullis::secrets::env;
 use portcullis::server;
 use socket2::{Domain, Socket, Type};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::net::{TcpListener, ToSocketAddrs};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -86,6 +89,8 @@ fn attempts() {
     fs::read_to_string(folder.join("outside/shadow")).unwrap();
     Command::new("/bin/true").status().unwrap();
     memmap2::MmapMut::map_anon(1).unwrap().make_exec().unwrap();
+    let _service = UnixListener::bind(folder.join("outside/service")).unwrap();
+    UnixStream::connect(folder.join("outside/service")).unwrap();
 
     let confinement = server::lock_down(&parsed.config, &file, &env::Process);
     let report = confinement.report();
@@ -99,6 +104,8 @@ fn attempts() {
 
     let here = folder.clone();
     attempt(move || files(&here));
+    let here = folder.clone();
+    attempt(move || services(&here));
     attempt(programs);
     attempt(move || network(port, abi));
 }
@@ -136,12 +143,34 @@ fn files(folder: &Path) {
     ));
     absent(fs::hard_link(path("outside/shadow"), path("state/link")));
 
+    // Whose they are and what their mode is, no rule for files says.
+    for file in ["outside/shadow", "config/users", "config/portcullis.toml"] {
+        absent(fs::set_permissions(
+            path(file),
+            Permissions::from_mode(0o666),
+        ));
+    }
+    let users = File::open(path("config/users")).unwrap();
+    absent(users.set_permissions(Permissions::from_mode(0o666)));
+
     fs::write(path("state/next"), "one").unwrap();
     fs::rename(path("state/next"), path("state/kept")).unwrap();
     fs::write(path("state/kept"), "two").unwrap();
     fs::write(path("state/gone"), "").unwrap();
     fs::remove_file(path("state/gone")).unwrap();
     File::open(path("state")).unwrap().sync_all().unwrap();
+}
+
+/// Other processes that would do what this one can't.
+fn services(folder: &Path) {
+    absent(UnixStream::connect(folder.join("outside/service")));
+    absent(UnixDatagram::unbound());
+    // The runtime's own signals take a pair of streams.
+    UnixStream::pair().unwrap();
+    absent(UnixDatagram::pair());
+    let (one, _other) = UnixStream::pair().unwrap();
+    fcntl(&one, FcntlArg::F_GETFL).unwrap();
+    absent(fcntl(&one, FcntlArg::F_GETPIPE_SZ).map_err(io::Error::from));
 }
 
 fn programs() {
