@@ -42,10 +42,10 @@ fn with_cause(error: &seccompiler::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::libc::{self, c_int, c_long};
 
     #[test]
     fn nothing_that_leads_further_is_on_a_list() {
-        use nix::libc;
         let lists = sometimes(true).unwrap();
         for call in [
             libc::SYS_execve,
@@ -107,7 +107,7 @@ mod tests {
     }
 
     /// What the kernel does with a call, as far as it matters here.
-    fn allows(program: &BpfProgram, call: i64, arguments: &[libc::c_int]) -> bool {
+    fn allows(program: &BpfProgram, call: i64, arguments: &[c_int]) -> bool {
         let architecture: u32 = if cfg!(target_arch = "x86_64") {
             0xc000_003e
         } else {
