@@ -42,7 +42,7 @@ fn with_cause(error: &seccompiler::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::libc::{self, c_int, c_long};
+    use nix::libc::{self, c_int};
 
     #[test]
     fn nothing_that_leads_further_is_on_a_list() {
