@@ -4,126 +4,19 @@ use super::key_set::{Held, Key, Material, parse_jwks};
 use super::*;
 use async_trait::async_trait;
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
-use ring::rand::SystemRandom;
-use ring::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
-    EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384,
-    RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaKeyPair,
-};
-use rustls_pki_types::PrivatePkcs8KeyDer;
-use rustls_pki_types::pem::PemObject;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use signer::{hmac_token, unsigned};
 use std::sync::LazyLock;
 use std::time::Duration;
 
+#[path = "../../tests/e2e/signer.rs"]
+mod signer;
+
+pub(super) use signer::Signer;
+
 pub(super) const NOW: u64 = 1_800_000_000;
 pub(super) const ISSUER: &str = "https://issuer.example.com";
-
-/// A key that can sign.
-pub(super) enum Signer {
-    Ecdsa(EcdsaKeyPair),
-    Ed25519(Ed25519KeyPair),
-    Rsa(Box<RsaKeyPair>),
-}
-
-impl Signer {
-    pub(super) fn p256() -> Self {
-        Self::ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING)
-    }
-
-    pub(super) fn p384() -> Self {
-        Self::ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING)
-    }
-
-    fn ecdsa(algorithm: &'static EcdsaSigningAlgorithm) -> Self {
-        let random = SystemRandom::new();
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
-        Self::Ecdsa(EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).unwrap())
-    }
-
-    pub(super) fn ed25519() -> Self {
-        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
-        Self::Ed25519(Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap())
-    }
-
-    pub(super) fn rsa() -> Self {
-        let pem = include_bytes!("tests/rsa.pem");
-        let der = PrivatePkcs8KeyDer::from_pem_slice(pem).unwrap();
-        let key = RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).unwrap();
-        Self::Rsa(Box::new(key))
-    }
-
-    fn sign(&self, algorithm: &str, signed: &[u8]) -> Vec<u8> {
-        let random = SystemRandom::new();
-        match self {
-            Self::Ecdsa(key) => key.sign(&random, signed).unwrap().as_ref().to_vec(),
-            Self::Ed25519(key) => key.sign(signed).as_ref().to_vec(),
-            Self::Rsa(key) => {
-                let padding: &dyn ring::signature::RsaEncoding = match algorithm {
-                    "RS384" => &RSA_PKCS1_SHA384,
-                    "RS512" => &RSA_PKCS1_SHA512,
-                    "PS256" => &RSA_PSS_SHA256,
-                    "PS384" => &RSA_PSS_SHA384,
-                    "PS512" => &RSA_PSS_SHA512,
-                    _ => &RSA_PKCS1_SHA256,
-                };
-                let mut signature = vec![0; key.public().modulus_len()];
-                key.sign(padding, &random, signed, &mut signature).unwrap();
-                signature
-            }
-        }
-    }
-
-    /// The public half as a JWK.
-    pub(super) fn jwk(&self, id: &str) -> Value {
-        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        match self {
-            Self::Ecdsa(key) => {
-                let point = &key.public_key().as_ref()[1..];
-                let (x, y) = point.split_at(point.len() / 2);
-                let curve = if x.len() == 32 { "P-256" } else { "P-384" };
-                json!({"kty": "EC", "kid": id, "crv": curve, "x": encode(x), "y": encode(y)})
-            }
-            Self::Ed25519(key) => {
-                let x = encode(key.public_key().as_ref());
-                json!({"kty": "OKP", "kid": id, "crv": "Ed25519", "x": x})
-            }
-            Self::Rsa(key) => {
-                let public = ring::rsa::PublicKeyComponents::<Vec<u8>>::from(key.public());
-                json!({"kty": "RSA", "kid": id, "n": encode(&public.n), "e": encode(&public.e)})
-            }
-        }
-    }
-
-    /// A token with this header and these claims.
-    pub(super) fn token(&self, header: &Value, claims: &Value) -> String {
-        self.token_of(&header.to_string(), &claims.to_string())
-    }
-
-    fn token_of(&self, header: &str, claims: &str) -> String {
-        let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
-        let signed = format!("{}.{}", encode(header), encode(claims));
-        let header: Value = serde_json::from_str(header).unwrap_or_default();
-        let signature = self.sign(
-            header["alg"].as_str().unwrap_or_default(),
-            signed.as_bytes(),
-        );
-        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
-    }
-
-    /// A token as AWS's load balancers write it.
-    fn padded_token(&self, header: &Value, claims: &Value) -> String {
-        let encode = |text: String| URL_SAFE.encode(text);
-        let signed = format!(
-            "{}.{}",
-            encode(header.to_string()),
-            encode(claims.to_string())
-        );
-        let signature = self.sign("ES256", signed.as_bytes());
-        format!("{signed}.{}", URL_SAFE.encode(signature))
-    }
-}
 
 struct Nowhere;
 
@@ -227,24 +120,23 @@ fn no_confusion_of_algorithms_keys_or_headers_passes() {
     let keys = published(&[jwk.clone(), other.jwk("b")]);
     let verifier = Verifier::new(expecting(&[Algorithm::Rs256, Algorithm::Es256]), keys);
     let claims = good_claims();
-    let unsigned = |alg: &str| {
-        let encode = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let header = encode(json!({"alg": alg, "kid": "a"}));
-        format!("{header}.{}.", encode(claims.clone()))
-    };
     for alg in ["none", "None", "NONE", "nOnE", ""] {
-        let problem = judged(&verifier, &unsigned(alg), NOW);
+        let header = json!({"alg": alg, "kid": "a"}).to_string();
+        let token = format!("{}.", unsigned(&header, &claims.to_string()));
+        let problem = judged(&verifier, &token, NOW);
         assert!(problem.starts_with("got algorithm"), "{alg}: {problem}");
     }
     // HMAC with what everybody knows: the key's modulus, its JWK, its document.
     let n = URL_SAFE_NO_PAD.decode(jwk["n"].as_str().unwrap()).unwrap();
-    for secret in [n, jwk.to_string().into_bytes(), Vec::new()] {
+    let known = [
+        n,
+        jwk.to_string().into_bytes(),
+        rsa.pem().into_bytes(),
+        Vec::new(),
+    ];
+    for secret in known {
         for alg in ["HS256", "HS384", "RS256"] {
-            let head = unsigned(alg);
-            let signed = head.trim_end_matches('.');
-            let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &secret);
-            let tag = ring::hmac::sign(&key, signed.as_bytes());
-            let token = format!("{head}{}", URL_SAFE_NO_PAD.encode(tag));
+            let token = hmac_token(&json!({"alg": alg, "kid": "a"}), &claims, &secret);
             let problem = judged(&verifier, &token, NOW);
             assert!(!problem.starts_with("user"), "{alg}: {problem}");
         }
@@ -374,9 +266,6 @@ fn a_token_has_one_reading_or_none() {
 fn a_load_balancers_token_is_padded_and_names_who_signed_it() {
     const ARN: &str = "arn:aws:elasticloadbalancing:eu-central-1:1:loadbalancer/app/claw/5";
     let signer = Signer::p256();
-    let Signer::Ecdsa(pair) = &signer else {
-        unreachable!()
-    };
     let expectations = Expectations {
         audience: Audience::Balancer {
             signer: ARN.to_owned(),
@@ -384,19 +273,7 @@ fn a_load_balancers_token_is_padded_and_names_who_signed_it() {
         },
         ..expecting(&[Algorithm::Es256])
     };
-    let spki = [
-        &[
-            0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06,
-            0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
-        ][..],
-        pair.public_key().as_ref(),
-    ]
-    .concat();
-    let pem = format!(
-        "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
-        STANDARD.encode(spki)
-    );
-    let key = key_set::parse_pem("k-1", pem.as_bytes()).unwrap();
+    let key = key_set::parse_pem("k-1", signer.pem().as_bytes()).unwrap();
     assert!(matches!(key.material, Material::P256(_)));
     let verifier = Verifier::new(expectations, holding(vec![key]));
     let header = json!({
