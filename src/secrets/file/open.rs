@@ -15,7 +15,7 @@ use super::{Custody, Exposure, FileError};
 
 /// How often a file may be replaced, or a mounted volume swapped, under us before we
 /// give up.
-const SWAPS: usize = 5;
+const SWAPS: usize = 200;
 /// The entry that a Kubernetes volume has at its top, and swaps on an update.
 const VOLUME_DATA: &str = "..data";
 /// Room for one read.
