@@ -1,5 +1,6 @@
 //! Printing: results to stdout, everything else to stderr, colour for terminals.
 
+use crate::doctor::Severity;
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -75,6 +76,15 @@ impl Style {
 
     pub(super) fn red(self, text: impl Display) -> String {
         self.wrap("31", text)
+    }
+
+    /// The worse, the louder.
+    pub(super) fn severity(self, severity: Severity) -> String {
+        match severity {
+            Severity::Critical => self.red(severity),
+            Severity::Warning => self.bold(severity),
+            Severity::Info => self.dim(severity),
+        }
     }
 
     fn wrap(self, code: &str, text: impl Display) -> String {

@@ -26,11 +26,7 @@ pub(super) fn text(findings: &[Finding], style: Style) -> String {
             remedy,
             place,
         } = finding;
-        let severity = match severity {
-            Severity::Critical => style.red(severity),
-            Severity::Warning => style.bold(severity),
-            Severity::Info => style.dim(severity),
-        };
+        let severity = style.severity(*severity);
         let place = style.dim(one_line(&place.to_string()));
         let (evidence, remedy) = (one_line(evidence), one_line(remedy));
         text.push_str(&format!(

@@ -77,11 +77,7 @@ fn text(findings: &[Finding], style: Style) -> String {
             remedy,
             place,
         } = finding;
-        let severity = match severity {
-            Severity::Critical => style.red(severity),
-            Severity::Warning => style.bold(severity),
-            Severity::Info => style.dim(severity),
-        };
+        let severity = style.severity(*severity);
         let rest = output::one_line(&format!("{id} {place}: {evidence}; do: {remedy}"));
         text.push_str(&format!("{severity} {rest}\n"));
     }
