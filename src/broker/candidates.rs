@@ -9,7 +9,7 @@ use super::refresher::{Refreshed, refreshed};
 use crate::config::SharedKeys;
 use crate::credentials::order::{ordered, serves};
 use crate::credentials::status::Fare;
-use crate::credentials::{Login, OAuthTokens, Profile, ProfileId, fingerprint};
+use crate::credentials::{Login, OAuthTokens, Profile, ProfileId};
 use crate::secrets::SecretValue;
 use crate::snapshot::{BackDoor, Provider};
 use http::{HeaderName, HeaderValue};
@@ -153,11 +153,6 @@ impl Candidates {
     fn fare(&self, key: &CredentialKey) -> Fare {
         let known = self.all.iter().find(|(known, _)| known == key);
         known.map_or_else(Fare::default, |(key, mark)| self.keeper.fare(key, mark))
-    }
-
-    fn mark(&self, key: &CredentialKey) -> Mark {
-        let known = self.all.iter().find(|(known, _)| known == key);
-        known.map(|(_, mark)| mark.clone()).unwrap_or_default()
     }
 
     /// Why there is none that can be used.
@@ -307,7 +302,7 @@ impl Candidates {
                     return Err(format!("`{id}` has expired; its own program renews it"));
                 }
                 let headers = bearer(&self.provider, &token, None)?;
-                Ok(Some(self.candidate(id, headers, None)))
+                Ok(Some(self.candidate(id, Mark::default(), headers, None)))
             }
             _ => self.ready(profile).map(Some),
         }
@@ -318,11 +313,12 @@ impl Candidates {
         let id = &profile.id;
         let why = |problem: &str| format!("`{id}`: {problem}");
         let loaded = self.loaded();
+        let mark = loaded.mark_of(profile);
         match &profile.login {
             Login::ApiKey(held) => {
                 let key = loaded.value(held).map_err(why)?;
                 let headers = api_key(&self.provider, &key).map_err(|problem| why(&problem))?;
-                Ok(self.candidate(id, headers, None))
+                Ok(self.candidate(id, mark, headers, None))
             }
             Login::Token { token, expires } => {
                 if expires.is_some_and(|at| at <= now()) {
@@ -330,14 +326,14 @@ impl Candidates {
                 }
                 let token = loaded.value(token).map_err(why)?;
                 let headers = bearer(&self.provider, &token, None)?;
-                Ok(self.candidate(id, headers, None))
+                Ok(self.candidate(id, mark, headers, None))
             }
             Login::OAuth(tokens) => {
                 let OAuthTokens {
                     access, account_id, ..
                 } = tokens;
                 let headers = bearer(&self.provider, access, account_id.as_deref())?;
-                Ok(self.candidate(id, headers, Some(access.clone())))
+                Ok(self.candidate(id, mark, headers, Some(access.clone())))
             }
             Login::External(_) => Err(why("it is read when it is used")),
         }
@@ -346,16 +342,12 @@ impl Candidates {
     fn candidate(
         &self,
         id: &ProfileId,
+        mark: Mark,
         headers: Vec<(HeaderName, HeaderValue)>,
         access: Option<SecretValue>,
     ) -> Candidate {
-        let key = self.profile_key(id);
-        let mut mark = self.mark(&key);
-        if let Some(access) = &access {
-            mark.refusals = fingerprint(access);
-        }
         Candidate {
-            key,
+            key: self.profile_key(id),
             mark,
             name: id.to_string(),
             headers,

@@ -113,16 +113,18 @@ impl Keeper {
 
     /// How a credential fares.
     pub(super) fn fare(&self, key: &CredentialKey, mark: &Mark) -> Fare {
-        let mut fares = lock(&self.fares);
-        fares.get_mut(key).map_or_else(Fare::default, |kept| {
-            kept.is_of(mark);
-            kept.fare
-        })
+        let fares = lock(&self.fares);
+        fares
+            .get(key)
+            .map_or_else(Fare::default, |kept| kept.fare_of(mark))
     }
 
-    /// A request carries it.
+    /// A request carries it: from now on what is learnt is of this secret.
     pub(super) fn used(&self, key: &CredentialKey, mark: &Mark, now: UnixMillis) {
-        self.change(key, mark, |fare| fare.last_used = Some(now));
+        let mut fares = lock(&self.fares);
+        let kept = fares.entry(key.clone()).or_default();
+        kept.becomes(mark);
+        kept.fare.last_used = Some(now);
     }
 
     /// It hit a limit. Returns how long it is left alone.
@@ -162,10 +164,9 @@ impl Keeper {
     ) -> T {
         let mut fares = lock(&self.fares);
         let kept = fares.entry(key.clone()).or_default();
-        kept.is_of(mark);
-        let before = kept.fare.cooldown;
-        let outcome = change(&mut kept.fare);
-        kept.is_saved &= before == kept.fare.cooldown;
+        let mut fare = kept.fare_of(mark);
+        let outcome = change(&mut fare);
+        kept.learn(mark, fare);
         outcome
     }
 
@@ -218,6 +219,24 @@ impl Keeper {
         for (_, folder) in door.sinks() {
             let store = self.store(folder, door);
             store.look(&door.secret_providers, self.environment, extent);
+            self.forget_replaced(folder, &store);
+        }
+    }
+
+    /// Forgets what was learnt of secrets that others have replaced, so that no later
+    /// process takes it for theirs.
+    fn forget_replaced(&self, folder: &Path, store: &Profiles) {
+        // Read with the lock held: whoever used a newer secret has noted it before.
+        let mut fares = lock(&self.fares);
+        let loaded = store.loaded();
+        for (key, kept) in fares.iter_mut() {
+            if key.folder.as_deref() != Some(folder) {
+                continue;
+            }
+            let id = ProfileId::parse(&key.name).ok();
+            if let Some(profile) = id.and_then(|id| loaded.profile(&id)) {
+                kept.becomes(&loaded.mark_of(profile));
+            }
         }
     }
 
@@ -336,18 +355,39 @@ impl Keeper {
 }
 
 impl Kept {
-    /// Forgets what was learnt of another secret of this name.
-    fn is_of(&mut self, mark: &Mark) {
+    /// How the secret of this mark fares: what was learnt of another is none of it.
+    fn fare_of(&self, mark: &Mark) -> Fare {
+        let mut fare = self.fare;
         if self.mark.limits != mark.limits {
-            self.fare.cooldown = Cooldown::default();
-            self.is_saved = false;
+            fare.cooldown = Cooldown::default();
         }
         if self.mark.refusals != mark.refusals {
-            self.fare.is_rejected = false;
+            fare.is_rejected = false;
         }
-        if self.mark != *mark {
-            self.mark = mark.clone();
+        fare
+    }
+
+    /// Takes how the secret of this mark fares now. An answer to one that has been
+    /// replaced meanwhile says nothing of the next.
+    fn learn(&mut self, mark: &Mark, fare: Fare) {
+        if self.mark.limits == mark.limits {
+            self.is_saved &= self.fare.cooldown == fare.cooldown;
+            self.fare.cooldown = fare.cooldown;
         }
+        if self.mark.refusals == mark.refusals {
+            self.fare.is_rejected = fare.is_rejected;
+        }
+    }
+
+    /// Forgets what was learnt of another secret of this name.
+    fn becomes(&mut self, mark: &Mark) {
+        if self.mark == *mark {
+            return;
+        }
+        let fare = self.fare_of(mark);
+        self.is_saved &= fare.cooldown == self.fare.cooldown;
+        self.fare = fare;
+        self.mark = mark.clone();
     }
 }
 
@@ -359,4 +399,75 @@ pub(super) fn now() -> UnixMillis {
 /// Whole whatever panicked while it was held: each entry is set by itself.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rate_limit::Limit;
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_000_000);
+
+    fn keeper() -> Keeper {
+        Keeper::new(&|_: &str| None, Arc::new(Metrics::new("", "", &[])))
+    }
+
+    fn key() -> CredentialKey {
+        CredentialKey {
+            folder: None,
+            name: "anthropic:a".to_owned(),
+        }
+    }
+
+    fn limited() -> Limited {
+        Limited {
+            limit: Limit::Rate,
+            wait: Some(Duration::from_secs(3600)),
+        }
+    }
+
+    #[test]
+    fn who_asks_with_an_older_secret_takes_nothing_from_the_newer_one() {
+        let (keeper, key) = (keeper(), key());
+        let (older, newer) = (Mark::of_fingerprint("one"), Mark::of_fingerprint("two"));
+        keeper.used(&key, &older, NOW);
+        assert!(keeper.rejected(&key, &older));
+        keeper.used(&key, &newer, NOW);
+        assert!(!keeper.fare(&key, &newer).is_rejected);
+        keeper.limited(&key, &newer, limited(), NOW);
+        assert!(keeper.fare(&key, &older).cooldown.left(NOW).is_none());
+        assert!(keeper.fare(&key, &newer).cooldown.left(NOW).is_some());
+    }
+
+    #[test]
+    fn an_answer_to_a_secret_that_was_replaced_meanwhile_is_not_learnt() {
+        let (keeper, key) = (keeper(), key());
+        let (older, newer) = (Mark::of_fingerprint("one"), Mark::of_fingerprint("two"));
+        keeper.used(&key, &older, NOW);
+        keeper.used(&key, &newer, NOW);
+        keeper.limited(&key, &older, limited(), NOW);
+        keeper.rejected(&key, &older);
+        assert_eq!(keeper.fare(&key, &newer).cooldown, Cooldown::default());
+        assert!(!keeper.fare(&key, &newer).is_rejected);
+        keeper.limited(&key, &newer, limited(), NOW);
+        keeper.succeeded(&key, &older, NOW);
+        assert!(keeper.fare(&key, &newer).cooldown.left(NOW).is_some());
+    }
+
+    /// A login's limits are its account's, whichever token it shows.
+    #[test]
+    fn a_renewed_token_keeps_the_limits_of_its_account() {
+        let (keeper, key) = (keeper(), key());
+        let of = |refusals: &str| Mark {
+            limits: String::new(),
+            refusals: refusals.to_owned(),
+        };
+        keeper.used(&key, &of("one"), NOW);
+        keeper.rejected(&key, &of("one"));
+        keeper.limited(&key, &of("one"), limited(), NOW);
+        keeper.used(&key, &of("two"), NOW);
+        let fare = keeper.fare(&key, &of("two"));
+        assert!(fare.cooldown.left(NOW).is_some());
+        assert!(!fare.is_rejected);
+    }
 }
