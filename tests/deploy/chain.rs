@@ -151,4 +151,15 @@ impl Chain {
             self.host
         ))
     }
+
+    /// What the programs wrote.
+    pub(crate) fn logs(&self) -> String {
+        ["nginx.log", "caddy.log", "portcullis.log"]
+            .into_iter()
+            .filter_map(|name| {
+                let text = std::fs::read_to_string(self.sandbox.path(name)).ok()?;
+                Some(format!("==== {name}\n{text}"))
+            })
+            .collect()
+    }
 }
