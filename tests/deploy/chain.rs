@@ -75,13 +75,14 @@ impl Chain {
     /// With Debian's Caddy.
     pub(crate) fn caddy() -> Self {
         Self::start("caddy", |sandbox, edge, portcullis, oauth2_proxy| {
-            let (admin, door, auth, tls) = (
+            let (admin, door, auth, pages, tls) = (
                 format!(
                     "admin unix/{}\n\tauto_https disable_redirects",
                     sandbox.text("caddy.sock")
                 ),
-                format!("https://{portcullis}"),
-                oauth2_proxy.to_string(),
+                format!("https://{portcullis} "),
+                format!("forward_auth {oauth2_proxy} "),
+                format!("reverse_proxy {oauth2_proxy} "),
                 sandbox.text("tls/"),
             );
             let site = format!(
@@ -95,8 +96,10 @@ impl Chain {
                 &[
                     ("admin unix//run/caddy/admin.sock", &admin),
                     ("claw.example.com {", &site),
-                    ("https://127.0.0.1:8443", &door),
-                    ("127.0.0.1:4180", &auth),
+                    // With the blank behind it: a port that was drawn may begin like one of these.
+                    ("https://127.0.0.1:8443 ", &door),
+                    ("forward_auth 127.0.0.1:4180 ", &auth),
+                    ("reverse_proxy 127.0.0.1:4180 ", &pages),
                     ("/etc/caddy/portcullis/", &tls),
                 ],
             );
@@ -146,14 +149,17 @@ impl Chain {
 
     /// One request from outside, `headers` as they are written.
     pub(crate) fn get(&self, path: &str, headers: &str) -> Answer {
-        self.client.send(&format!(
+        let answer = self.client.send(&format!(
             "GET {path} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n",
             self.host
-        ))
+        ));
+        // No chain is meant to be broken, and only the logs tell where one is.
+        assert_ne!(answer.status, 502, "{answer:?}\n{}", self.logs());
+        answer
     }
 
     /// What the programs wrote.
-    pub(crate) fn logs(&self) -> String {
+    fn logs(&self) -> String {
         ["nginx.log", "caddy.log", "portcullis.log"]
             .into_iter()
             .filter_map(|name| {
