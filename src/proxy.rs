@@ -12,6 +12,7 @@
 //! `make bench-compare` prints what that costs beside nginx.
 
 mod admission;
+mod belief;
 mod denied;
 mod exchange;
 mod forward;
@@ -26,6 +27,7 @@ mod http2_transport;
 mod inbound;
 mod probed;
 mod record;
+mod refusal;
 mod request_body;
 pub mod respond;
 mod response;

@@ -1,30 +1,23 @@
 //! What becomes of a request: decided on, and written anew for the upstream or
 //! answered by us. All of it between two awaits, for it borrows the head.
 
-use super::denied;
+use super::belief::{Belief, either, hsts};
 use super::grant::Grant;
 use super::record::Record;
-use super::respond::{self, Answer, Problem, Refusal};
+use super::refusal::{Fault, Refused};
+use super::respond::{Answer, Problem};
 use super::response::AnswerFields;
 use super::{ConnectionFacts, FrontDoor};
 use crate::assertion::{Examination, KeyStore};
-use crate::forwarded::{Facts, Scheme, write_field};
+use crate::forwarded::{Facts, write_field};
 use crate::http1::body::Framing;
-use crate::http1::request::HeadError;
 use crate::http1::response::RequestKind;
-use crate::policy::{
-    Code, Denial, Field, Identity, Keyless, Permit, Request, Standing, Upgrade, Verify,
-};
-use crate::request_id::RequestId;
+use crate::policy::{Denial, Field, Identity, Keyless, Permit, Request, Standing, Upgrade, Verify};
 use crate::snapshot::{Exceeded, SignedIdentity, Snapshot};
 use crate::telemetry::metrics::{Limit, Outcome};
-use bytes::Bytes;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
-
-/// Why a connection's requests are refused after a change of what it had to prove.
-const BEFORE_TLS_CHANGED: &str = "the connection is from before `gateway.tls` changed";
+use std::time::SystemTime;
 
 /// A request's head, from HTTP/1.1 or HTTP/2, read and checked.
 pub(crate) struct RequestView<'a> {
@@ -77,34 +70,9 @@ pub(super) struct Admitted {
     pub(super) record: Record,
 }
 
-/// A request that gets an answer of ours.
-pub(super) struct Refused {
-    pub(super) answer: Answer,
-    pub(super) ours: AnswerFields,
-    pub(super) kind: RequestKind,
-    pub(super) fault: Fault,
-    pub(super) record: Record,
-}
-
-/// What a refusal means for the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// Nothing: the next request may be a better one.
-    Request,
-    /// The source has no business here: its connection isn't worth its place.
-    Source,
-    /// The connection is from before the terms of now: it ends with what it has begun.
-    Outdated,
-    /// The request is nothing that is served: too large, or of a method that is not
-    /// for us. Over HTTP/1 nobody knows where the next one begins.
-    Unserved,
-    /// The request could not be read with certainty.
-    Syntax,
-}
-
 /// A request as it arrived: where, and with which fields.
 pub(super) struct Arrival<'a> {
-    door: &'a FrontDoor,
+    pub(super) door: &'a FrontDoor,
     pub(super) snapshot: &'a Snapshot,
     pub(super) facts: &'a ConnectionFacts,
     pub(super) view: &'a RequestView<'a>,
@@ -204,93 +172,6 @@ impl FrontDoor {
                 }
             }
         })
-    }
-
-    fn deny(&self, arrival: &Arrival<'_>, denial: &Denial) -> Admission {
-        self.metrics.denial(denial.code().as_str());
-        Admission::Refused(arrival.deny(denial))
-    }
-
-    /// Refuses a head that could not be read; there is nothing to decide on.
-    pub(super) fn refuse_head(
-        &self,
-        snapshot: &Snapshot,
-        facts: &ConnectionFacts,
-        error: &HeadError,
-    ) -> Admission {
-        let (problem, limit) = match error {
-            HeadError::Malformed(_) => (Problem::BadRequest, None),
-            HeadError::TooLarge => (Problem::HeadersTooLarge, Some(Limit::MaxHeaderBytes)),
-            HeadError::TooManyFields => (Problem::HeadersTooLarge, Some(Limit::MaxHeaders)),
-            HeadError::MethodNotAllowed => (Problem::MethodNotAllowed, None),
-            HeadError::ExpectationFailed => (Problem::ExpectationFailed, None),
-        };
-        if let Some(limit) = limit {
-            self.metrics.limit_reached(limit);
-        }
-        self.refuse_unread(snapshot, facts, (problem, limit), &error.to_string())
-    }
-
-    /// Refuses what has no head that could be read.
-    pub(super) fn refuse_unread(
-        &self,
-        snapshot: &Snapshot,
-        facts: &ConnectionFacts,
-        (problem, limit): (Problem, Option<Limit>),
-        detail: &str,
-    ) -> Admission {
-        let request_id = RequestId::generate();
-        let refused = denied::for_problem(problem, limit, detail);
-        self.keep(snapshot, facts, None, request_id, refused);
-        tracing::info!(
-            request.id = request_id.as_str(),
-            source.ip = %facts.source,
-            error.code = problem.code(),
-            error.detail = detail,
-            "request refused"
-        );
-        let outcome = (Outcome::Error, problem.code());
-        Admission::Refused(Refused {
-            answer: problem.answer(request_id.as_str(), None),
-            ours: AnswerFields {
-                request_id,
-                hsts: hsts(snapshot, facts.scheme),
-            },
-            kind: RequestKind::Other,
-            fault: match problem {
-                Problem::BadRequest => Fault::Syntax,
-                _ => Fault::Unserved,
-            },
-            record: Record::new(snapshot, facts, outcome, request_id, None, None),
-        })
-    }
-
-    /// Counts and logs a request that Pingora has answered by itself.
-    ///
-    /// What h2 refuses below the level of requests (RFC 9113 section 8.1.1) is a
-    /// reset of the stream or the connection's end, and not seen here.
-    pub(super) fn note_malformed(&self, facts: &ConnectionFacts, detail: &'static str) {
-        self.metrics.request(Outcome::Error, 400, Duration::ZERO);
-        tracing::info!(
-            source.ip = %facts.source,
-            error.code = Problem::BadRequest.code(),
-            error.detail = detail,
-            "request refused"
-        );
-    }
-}
-
-impl FrontDoor {
-    /// Counts and logs a stream beyond those that a connection may have.
-    pub(super) fn note_excess(&self, facts: &ConnectionFacts) {
-        self.metrics.limit_reached(Limit::Http2MaxStreams);
-        self.metrics.request(Outcome::Error, 503, Duration::ZERO);
-        tracing::info!(
-            source.ip = %facts.source,
-            error.code = Problem::Overloaded.code(),
-            error.detail = "more streams on one connection than allowed",
-            "request refused"
-        );
     }
 }
 
@@ -393,163 +274,6 @@ impl Arrival<'_> {
             ),
         }
     }
-
-    /// The policy's denial as an answer.
-    fn deny(&self, denial: &Denial) -> Refused {
-        let code = denial.code();
-        let belief = Belief::from(code);
-        let (request_id, scheme) = self.believed(belief);
-        let reason = denial.reason();
-        tracing::info!(
-            request.id = request_id.as_str(),
-            source.ip = %self.facts.source,
-            denial.code = code.as_str(),
-            denial.reason = %reason,
-            denial.detail = %denial.detail(),
-            "request denied"
-        );
-        self.keep(request_id, denied::by_policy(&self.snapshot.policy, denial));
-        let answer = denial_answer(denial, request_id, accept(self.fields));
-        let fault = match belief {
-            Belief::TrustedProxy => Fault::Request,
-            Belief::Nobody => Fault::Source,
-        };
-        Refused {
-            fault,
-            ..self.refused(answer, request_id, scheme, (Outcome::Denied, reason))
-        }
-    }
-
-    /// Refuses a request of a connection that was opened on other terms: without the
-    /// certificate, say, that the policy of now relies on.
-    fn outdated(&self) -> Refused {
-        let (request_id, scheme) = self.believed(Belief::Nobody);
-        tracing::info!(
-            request.id = request_id.as_str(),
-            source.ip = %self.facts.source,
-            error.code = Problem::Outdated.code(),
-            error.detail = BEFORE_TLS_CHANGED,
-            "request refused"
-        );
-        let refused = denied::for_problem(Problem::Outdated, None, BEFORE_TLS_CHANGED);
-        self.keep(request_id, refused);
-        let answer = Problem::Outdated.answer(request_id.as_str(), accept(self.fields));
-        let outcome = (Outcome::Error, Problem::Outdated.code());
-        Refused {
-            fault: Fault::Outdated,
-            ..self.refused(answer, request_id, scheme, outcome)
-        }
-    }
-
-    /// Refuses a permitted request for a reason of our own.
-    fn refuse(&self, problem: Problem, limit: Limit, standing: Standing) -> Refused {
-        let (request_id, scheme) = self.believed(Belief::from(standing));
-        let refused = denied::for_problem(problem, Some(limit), "more than the limit");
-        self.keep(request_id, refused);
-        let answer = problem.answer(request_id.as_str(), accept(self.fields));
-        self.refused(answer, request_id, scheme, (Outcome::Error, problem.code()))
-    }
-
-    /// Keeps the request for whoever asks why it was refused.
-    fn keep(&self, request_id: RequestId, refused: crate::denials::Refused) {
-        let head = Some((self.view, self.fields));
-        self.door
-            .keep(self.snapshot, self.facts, head, request_id, refused);
-    }
-
-    /// The request's id and how its client connected, told by whom they may be
-    /// told: anyone else would write into the log with the one, and decide on HSTS
-    /// with the other.
-    fn believed(&self, belief: Belief) -> (RequestId, Scheme) {
-        let listener = self.facts.scheme;
-        match belief {
-            Belief::Nobody => (RequestId::generate(), listener),
-            Belief::TrustedProxy => (
-                request_id(self.fields),
-                either(listener, forwarded_scheme(self.view.upgrade, self.fields)),
-            ),
-        }
-    }
-
-    fn refused(
-        &self,
-        answer: Answer,
-        request_id: RequestId,
-        scheme: Scheme,
-        outcome: (Outcome, impl Into<std::borrow::Cow<'static, str>>),
-    ) -> Refused {
-        let Self {
-            snapshot,
-            facts,
-            view,
-            ..
-        } = *self;
-        Refused {
-            answer,
-            ours: AnswerFields {
-                request_id,
-                hsts: hsts(snapshot, scheme),
-            },
-            kind: kind(view),
-            fault: Fault::Request,
-            record: Record::new(snapshot, facts, outcome, request_id, Some(view), None),
-        }
-    }
-}
-
-/// What a denied client is told.
-pub(super) fn denial_answer(
-    denial: &Denial,
-    request_id: RequestId,
-    accept: Option<&[u8]>,
-) -> Answer {
-    let code = denial.code();
-    let refusal = Refusal {
-        status: code.status(),
-        kind: code.kind(),
-        code: code.as_str(),
-        reason: &denial.reason(),
-        message: denial.message(),
-    };
-    respond::answer(&refusal, request_id.as_str(), accept)
-}
-
-/// Whether what a source says of its client is believed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Belief {
-    TrustedProxy,
-    Nobody,
-}
-
-impl From<Standing> for Belief {
-    fn from(standing: Standing) -> Self {
-        match standing {
-            Standing::TrustedProxy => Self::TrustedProxy,
-            Standing::RouteSource => Self::Nobody,
-        }
-    }
-}
-
-impl From<Code> for Belief {
-    fn from(code: Code) -> Self {
-        match code {
-            Code::UntrustedSource
-            | Code::UntrustedCertificate
-            | Code::LoopbackSource
-            | Code::LocalInterfaceSource
-            | Code::LocalInterfaceCheckFailed => Self::Nobody,
-            Code::AmbiguousHeader
-            | Code::UnexpectedScopes
-            | Code::MissingHeader
-            | Code::AssertionMissing
-            | Code::AssertionInvalid
-            | Code::AssertionExpired
-            | Code::UserMissing
-            | Code::UserInvalid
-            | Code::AssertionUserMismatch
-            | Code::UserNotAllowed => Self::TrustedProxy,
-        }
-    }
 }
 
 /// Framing and connection fields are this hop's, so they are written here.
@@ -578,7 +302,7 @@ pub(crate) fn write_upgrade(upgrade: Upgrade, head: &mut Vec<u8>) {
     }
 }
 
-fn kind(view: &RequestView<'_>) -> RequestKind {
+pub(super) fn kind(view: &RequestView<'_>) -> RequestKind {
     if view.method == "HEAD" {
         RequestKind::Head
     } else {
@@ -586,38 +310,7 @@ fn kind(view: &RequestView<'_>) -> RequestKind {
     }
 }
 
-/// HSTS belongs to answers that reach the client over TLS, here or at the trusted
-/// proxy, and to no other (RFC 6797 section 7.2).
-fn hsts(snapshot: &Snapshot, scheme: Scheme) -> Option<Bytes> {
-    match scheme {
-        Scheme::Https => snapshot.hsts.clone(),
-        Scheme::Http => None,
-    }
-}
-
-/// Https if either is.
-fn either(listener: Scheme, forwarded: Scheme) -> Scheme {
-    match (listener, forwarded) {
-        (Scheme::Http, Scheme::Http) => Scheme::Http,
-        _ => Scheme::Https,
-    }
-}
-
-/// The trusted proxy's id when it sent exactly one that is sane.
-fn request_id(fields: &[Field<'_>]) -> RequestId {
-    only(fields, "x-request-id")
-        .and_then(RequestId::accept)
-        .unwrap_or_else(RequestId::generate)
-}
-
-/// What the trusted proxy says of a request that is not rewritten.
-fn forwarded_scheme(upgrade: Upgrade, fields: &[Field<'_>]) -> Scheme {
-    only(fields, "x-forwarded-proto")
-        .and_then(|value| Scheme::forwarded(value, upgrade))
-        .unwrap_or(Scheme::Http)
-}
-
-fn accept<'a>(fields: &[Field<'a>]) -> Option<&'a [u8]> {
+pub(super) fn accept<'a>(fields: &[Field<'a>]) -> Option<&'a [u8]> {
     fields
         .iter()
         .find(|field| field.name.eq_ignore_ascii_case("accept"))

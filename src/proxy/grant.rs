@@ -1,7 +1,7 @@
 //! On what a request stands while it lives: who sent it in, for whom, with what. A
 //! reload may take that away, and then what still runs on it ends.
 
-use super::admission::denial_answer;
+use super::refusal::denial_answer;
 use super::respond::{Answer, Problem};
 use super::{ConnectionFacts, FrontDoor};
 use crate::policy::{Denial, Identity, Permit, Principal, Upgrade};

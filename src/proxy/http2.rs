@@ -1,13 +1,14 @@
 //! HTTP/2 connections: Pingora's session for each stream, our decision and our
 //! exchange for each request.
 
-use super::admission::{Admission, Fault, Refused, RequestView};
+use super::admission::{Admission, RequestView};
 use super::forward::{Ground, Next, Served};
 use super::grant::Changes;
 use super::http2_leaving::Leaving;
 use super::http2_ledger::{Abuse, Event, Ledger, Terms, Verdict};
 use super::http2_stream::Http2Stream;
 use super::http2_transport::Http2Transport;
+use super::refusal::{Fault, Refused};
 use super::request_body::RequestBody;
 use super::response::ResponseSink;
 use super::{ConnectionFacts, FrontDoor};
