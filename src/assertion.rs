@@ -22,7 +22,8 @@ pub use claims_alone::ClaimsAlone;
 pub use key_set::KeySetError;
 pub use key_store::{Fetch, FetchError, KeyStore, Layout, State, keep_fresh};
 
-use crate::policy::{AssertionFault, Claimed, Verify};
+use crate::policy::{AssertionFault, Claimed, Verify, printable};
+use crate::unix_time::unix_seconds;
 use cache::{Cache, Verified};
 use claims::Times;
 use compact::Compact;
@@ -30,10 +31,13 @@ use key_set::KeySet;
 use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 /// How far the clocks may be apart, in seconds.
 const LEEWAY: u64 = 30;
+
+/// How many characters a message shows of a token's own words.
+const MAX_SHOWN: usize = 80;
 
 /// Verifies assertions, and remembers for a while which ones were genuine.
 pub struct Verifier {
@@ -72,7 +76,7 @@ impl Verifier {
     pub fn examine(&self, now: SystemTime) -> Examination<'_> {
         Examination {
             verifier: self,
-            now: seconds(now),
+            now: unix_seconds(now),
             verified: OnceCell::new(),
             unknown_key: Cell::new(None),
         }
@@ -132,12 +136,6 @@ impl Verify for Examination<'_> {
     }
 }
 
-/// Since the Unix epoch.
-fn seconds(now: SystemTime) -> u64 {
-    let since = now.duration_since(UNIX_EPOCH);
-    since.unwrap_or_default().as_secs()
-}
-
 fn invalid(problem: impl Into<Box<str>>) -> AssertionFault {
     AssertionFault::Invalid(problem.into())
 }
@@ -149,26 +147,9 @@ fn unknown(id: &str, known: &KeySet, now: u64) -> AssertionFault {
         _ => format!(
             "got key `{}`, expected one of the {good} that are published, and fit for the \
              algorithm",
-            printable(id)
+            printable(id, MAX_SHOWN)
         ),
     })
-}
-
-/// A token's own words, fit for a line of a log.
-fn printable(text: &str) -> String {
-    const MOST: usize = 80;
-    let mut shown: String = text
-        .chars()
-        .take(MOST)
-        .map(|char| match char {
-            ' '..='~' if char != '`' => char,
-            _ => '?',
-        })
-        .collect();
-    if text.chars().nth(MOST).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 impl fmt::Debug for Verifier {

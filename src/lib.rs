@@ -12,7 +12,7 @@
 //! | 3 | [`snapshot`]: all that a reload replaces; [`doctor`]: what is wrong around a config |
 //! | 2 | [`config`], [`upstream`], [`http_client`], [`denials`]: why requests were refused, [`probe`] |
 //! | 1 | [`assertion`], [`confinement`], [`credentials`], [`forwarded`], [`local_caller`], [`http1`], [`tls`], [`telemetry`], [`redaction`] |
-//! | 0 | [`policy`], [`secrets`], [`authority`], [`base_url`], [`transport`], [`drain`], [`html`], [`proxy_protocol`], [`regular_file`], [`request_id`], [`throttle`] |
+//! | 0 | [`policy`], [`secrets`], [`authority`], [`base_url`], [`transport`], [`drain`], [`html`], [`proxy_protocol`], [`regular_file`], [`request_id`], [`throttle`], [`unix_time`] |
 
 pub mod admin;
 pub mod assertion;
@@ -49,4 +49,5 @@ pub mod telemetry;
 pub mod throttle;
 pub mod tls;
 pub mod transport;
+pub mod unix_time;
 pub mod upstream;

@@ -11,6 +11,7 @@ mod names;
 mod nets;
 mod peer;
 mod permit;
+mod printable;
 mod request;
 mod routes;
 mod rule;
@@ -26,6 +27,7 @@ pub use names::{FieldName, NameError, PROBE_HEADER, is_connection_field, same_fo
 pub use nets::{NetError, NetProblem, TrustedNets};
 pub use peer::{AltName, AltNameError, ClientNames, Peer};
 pub use permit::{Identity, Permit, Standing};
+pub use printable::printable;
 pub use request::{Field, MAX_FIELDS, Request, Upgrade, trim};
 pub use routes::{PlainPath, PublicRoute, RouteError, RoutePath};
 pub use scopes::{ScopeCeilings, ScopeError, Scopes};

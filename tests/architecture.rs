@@ -24,6 +24,7 @@ const FLOORS: [&[&str]; 7] = [
         "regular_file",
         "request_id",
         "throttle",
+        "unix_time",
     ],
     &[
         "assertion",

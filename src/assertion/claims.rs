@@ -2,8 +2,8 @@
 
 use super::algorithm::Algorithm;
 use super::compact::{Compact, Header};
-use super::{LEEWAY, invalid, printable};
-use crate::policy::{AssertionFault, Claimed};
+use super::{LEEWAY, MAX_SHOWN, invalid};
+use crate::policy::{AssertionFault, Claimed, printable};
 use serde_json::{Map, Value};
 
 /// The claim of a service token (Cloudflare Access).
@@ -69,7 +69,7 @@ impl Expectations {
                 let allowed: Vec<_> = self.algorithms.iter().map(|one| one.as_str()).collect();
                 format!(
                     "got algorithm `{}`, expected {}",
-                    printable(&header.alg),
+                    printable(&header.alg, MAX_SHOWN),
                     allowed.join(" or ")
                 )
             })
@@ -133,7 +133,7 @@ fn same_text(what: &str, got: Option<&str>, expected: &str) -> Result<(), String
         Some(got) if got == expected => Ok(()),
         Some(got) => Err(format!(
             "got {what} `{}`, expected `{expected}`",
-            printable(got)
+            printable(got, MAX_SHOWN)
         )),
         None => Err(format!("got no {what}, expected `{expected}`")),
     }
@@ -159,7 +159,7 @@ fn check_audience(got: Option<&Value>, expected: &[String]) -> Result<(), String
         true => Ok(()),
         false => Err(format!(
             "got `aud` `{}`, {}",
-            printable(&named.join("`, `").replace('`', "")),
+            printable(&named.join("`, `").replace('`', ""), MAX_SHOWN),
             wanted()
         )),
     }

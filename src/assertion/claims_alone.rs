@@ -2,8 +2,9 @@
 
 use super::claims::Bearer;
 use super::compact::Compact;
-use super::{Expectations, invalid, seconds};
+use super::{Expectations, invalid};
 use crate::policy::{AssertionFault, Claimed, Verify};
+use crate::unix_time::unix_seconds;
 use std::cell::OnceCell;
 use std::time::SystemTime;
 
@@ -21,7 +22,7 @@ impl<'e> ClaimsAlone<'e> {
     pub fn new(expectations: &'e Expectations, now: SystemTime) -> Self {
         Self {
             expectations,
-            now: seconds(now),
+            now: unix_seconds(now),
             bearer: OnceCell::new(),
         }
     }

@@ -1,6 +1,7 @@
 //! The compact serialisation of a signed token (RFC 7515 §3.1): `header.claims.signature`.
 
-use super::printable;
+use super::MAX_SHOWN;
+use crate::policy::printable;
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -129,7 +130,7 @@ impl Header {
             true => Ok(()),
             false => Err(format!(
                 "got type `{}`, expected `JWT`",
-                printable(self.typ.as_deref().unwrap_or_default())
+                printable(self.typ.as_deref().unwrap_or_default(), MAX_SHOWN)
             )),
         }
     }

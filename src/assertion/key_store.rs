@@ -1,7 +1,7 @@
 //! An issuer's keys, fetched and kept fresh.
 
 use super::key_set::{Held, Key, KeySet, KeySetError, parse_jwks, parse_pem};
-use super::seconds;
+use crate::unix_time::unix_seconds;
 use arc_swap::{ArcSwap, Guard};
 use async_trait::async_trait;
 use std::fmt;
@@ -365,7 +365,7 @@ fn is_plain(id: &str) -> bool {
 }
 
 fn unix_now() -> u64 {
-    seconds(SystemTime::now())
+    unix_seconds(SystemTime::now())
 }
 
 impl fmt::Debug for KeyStore {

@@ -4,9 +4,10 @@ use super::fields;
 use crate::forwarded::Scheme;
 use crate::policy::{Denial, Field, LocalInterface, Peer, Policy, Request, Source, Upgrade};
 use crate::redaction::{SeenField, cut};
+use crate::unix_time::unix_seconds;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 const MAX_METHOD_BYTES: usize = 32;
 const MAX_HOST_BYTES: usize = 255;
@@ -166,9 +167,7 @@ impl Entry {
         } = refused;
         Self {
             request_id: request_id.to_owned(),
-            at: now
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs()),
+            at: unix_seconds(now),
             source: source.to_string(),
             is_source_trusted: policy.trusts(peer),
             is_own_address: match source.local_interface() {

@@ -16,10 +16,11 @@ use super::look::Look;
 use crate::config::{AllowUsersSource, Config, ListenAddress, parse_users_file};
 use crate::policy::AllowUsers;
 use crate::regular_file;
+use crate::unix_time::unix_seconds;
 use nix::sys::resource::{Resource, getrlimit};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 /// The largest users file, in bytes, as the start reads it.
 const MAX_USERS_BYTES: u64 = 256 << 20;
@@ -58,9 +59,8 @@ impl Deployment {
         let addresses = interfaces::addresses();
         let tls = config.gateway.tls.as_ref();
         let processes = processes::serving(config_path);
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
-            now: since.map_or(0, |since| since.as_secs() as i64),
+            now: unix_seconds(SystemTime::now()) as i64,
             gateway: Gateway::gather(
                 &config.upstream.url,
                 addresses.seen().map_or(&[], Vec::as_slice),

@@ -6,9 +6,13 @@ use std::fmt;
 use super::assertion::{AssertionFault, Carriage};
 use super::names::FieldName;
 use super::peer::AltName;
+use super::printable::printable;
 use super::request::MAX_FIELDS;
 use super::source::Source;
 use super::user::{MAX_USER_BYTES, UserProblem};
+
+/// How many characters a line of a log shows of what others chose.
+const MAX_SHOWN: usize = 120;
 
 /// The rule that refused a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -260,7 +264,7 @@ impl fmt::Display for Cause {
                     Some(Some(name)) => write!(
                         f,
                         "got source `{source}` with a certificate for `{}`, {expected}",
-                        shown(&name.to_string())
+                        printable(&name.to_string(), MAX_SHOWN)
                     ),
                 }
             }
@@ -305,7 +309,7 @@ impl fmt::Display for Cause {
             Self::UserMismatch(name, Some(user)) => write!(
                 f,
                 "got an assertion of user `{}`, expected the one in `{name}`",
-                shown(user)
+                printable(user, MAX_SHOWN)
             ),
             Self::UserMismatch(name, None) => {
                 write!(f, "got an assertion of a service, expected no user in `{name}` beside it")
@@ -313,7 +317,7 @@ impl fmt::Display for Cause {
             Self::ServiceNotAllowed(service) => write!(
                 f,
                 "got service `{}`, expected one of `gateway.auth.trustedProxy.assertion.allowServices`",
-                shown(service)
+                printable(service, MAX_SHOWN)
             ),
             Self::UserMissing(name, missing) => write!(f, "got {missing} `{name}`, expected a user"),
             Self::UserInvalid(name, UserProblem::TooLong(bytes)) => {
@@ -333,17 +337,6 @@ impl fmt::Display for Cause {
             }
         }
     }
-}
-
-/// Text that others chose, fit for a line of a log.
-fn shown(text: &str) -> String {
-    const MOST: usize = 120;
-    let cut = text.chars().take(MOST);
-    let printable = cut.map(|char| match char {
-        ' '..='~' => char,
-        _ => '?',
-    });
-    printable.collect()
 }
 
 impl fmt::Display for Missing {

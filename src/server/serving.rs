@@ -4,9 +4,10 @@
 use crate::admin::{ReloadFailure, ReloadOutcome, ReloadProblem, Reloaded};
 use crate::snapshot::{IGNORED_INACTIVE, SecretState, Snapshot, State};
 use crate::telemetry::metrics::Metrics;
+use crate::unix_time::unix_seconds;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 /// The gateway's words for a configuration that can't be replaced, and for one
 /// that can be again.
@@ -98,7 +99,7 @@ impl Serving {
             restart_required,
         };
         account.last_reload = json!({
-            "at": seconds(now),
+            "at": unix_seconds(now),
             "trigger": trigger.as_str(),
             "ok": true,
             "problems": [],
@@ -139,7 +140,7 @@ impl Serving {
         account.degraded_since.get_or_insert(now);
         account.reloading_since = None;
         account.last_reload = json!({
-            "at": seconds(now),
+            "at": unix_seconds(now),
             "trigger": trigger.as_str(),
             "ok": false,
             "problems": problems,
@@ -175,14 +176,14 @@ impl Serving {
     pub(super) fn describe(&self, status: &mut Value) {
         let account = self.lock();
         status["generation"] = json!(account.generation);
-        status["servedSince"] = json!(seconds(account.since));
+        status["servedSince"] = json!(unix_seconds(account.since));
         status["servedForSeconds"] = json!(age(account.since));
         status["secrets"] = json!(account.secrets);
         status["secretsLockedInMemory"] = json!(account.secrets_locked);
         status["restartRequired"] = json!(account.restart_required);
         status["degraded"] = json!(account.degraded_since.is_some());
-        status["degradedSince"] = json!(account.degraded_since.map(seconds));
-        status["reloadingSince"] = json!(account.reloading_since.map(seconds));
+        status["degradedSince"] = json!(account.degraded_since.map(unix_seconds));
+        status["reloadingSince"] = json!(account.reloading_since.map(unix_seconds));
         status["lastReload"] = account.last_reload.clone();
     }
 
@@ -221,11 +222,6 @@ impl Serving {
     fn lock(&self) -> MutexGuard<'_, Account> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn seconds(at: SystemTime) -> u64 {
-    at.duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }
 
 /// A clock that was set back makes nothing younger than new.

@@ -9,9 +9,10 @@ use crate::broker::Broker;
 use crate::confinement::Confinement;
 use crate::proxy::FrontDoor;
 use crate::telemetry::metrics::Metrics;
+use crate::unix_time::unix_seconds;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
 /// What the status is made from.
 pub(super) struct Facts {
@@ -29,15 +30,11 @@ pub(super) struct Facts {
 
 impl Facts {
     pub(super) fn render(&self) -> Value {
-        let began = self
-            .began
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
         let mut status = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "commit": self.commit,
             "pid": std::process::id(),
-            "startedAt": began,
+            "startedAt": unix_seconds(self.began),
             "uptimeSeconds": self.began_instant.elapsed().as_secs(),
             "ready": self.health.is_ready(),
             "notReadyBecause": self.health.reasons(),

@@ -8,9 +8,10 @@ mod models;
 pub use limits::{Limit, Refused};
 pub use models::{ModelMetrics, ModelOutcome, TokenKind};
 
+use crate::unix_time::unix_seconds;
 use limits::Refusals;
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -234,7 +235,8 @@ impl Metrics {
         self.config_generation
             .set(i64::try_from(generation).unwrap_or(i64::MAX));
         self.reload_success.set(1);
-        self.reload_timestamp.set(unix_seconds(at));
+        self.reload_timestamp
+            .set(i64::try_from(unix_seconds(at)).unwrap_or(i64::MAX));
     }
 
     /// Sets when the listener's certificate expires. Until the first call the
@@ -422,13 +424,6 @@ where
         .register(Box::new(collector.clone()))
         .expect("each metric name is registered once");
     collector
-}
-
-fn unix_seconds(at: SystemTime) -> i64 {
-    at.duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|since| i64::try_from(since.as_secs()).ok())
-        .unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ static FULL: LazyLock<String> = LazyLock::new(|| {
         let is_left_out = left_out.iter().any(|key| line.starts_with(key));
         !is_left_out && !line.starts_with('#') && !line.is_empty()
     };
-    let text = super::example::uncommented().replace("http://127", "https://127");
+    let text = example::uncommented().replace("http://127", "https://127");
     let lines = text.lines().filter(is_wanted);
     lines.fold(String::new(), |text, line| text + line + "\n")
 });

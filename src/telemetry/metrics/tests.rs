@@ -1,4 +1,5 @@
 use super::*;
+use std::time::UNIX_EPOCH;
 
 const CODES: &[&str] = &[
     "trusted_proxy_user_missing",
