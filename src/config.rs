@@ -38,7 +38,7 @@ use std::sync::OnceLock;
 use toml::de::DeTable;
 
 pub use admin::Admin;
-pub use assertion::Assertion;
+pub use assertion::{Assertion, KeysPlace};
 pub use change::{Changes, Refusal};
 pub use credential::{CredentialFormat, UpstreamCredential};
 pub use gateway::Gateway;

@@ -1,11 +1,14 @@
 //! `[gateway.auth.trustedProxy.assertion]`: the signed assertion that must prove the user.
 
+mod keys_place;
+
+pub use keys_place::KeysPlace;
+
 use super::entry::Entry;
 use super::section::Section;
 use super::shape::Shape;
 use super::walk::Walk;
 use crate::assertion::{Algorithm, Audience, Expectations};
-use crate::base_url::BaseUrl;
 use crate::policy::{AssertionRule, Carriage, FieldName};
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -17,9 +20,8 @@ pub struct Assertion {
     pub rule: AssertionRule,
     /// What must stand in it.
     pub expectations: Expectations,
-    /// Where the issuer's public keys are: a JWK Set; for AWS's load balancers, the
-    /// folder of the keys.
-    pub keys_url: BaseUrl,
+    /// Where the issuer's public keys are.
+    pub keys: KeysPlace,
     /// Who may vouch for that place, instead of the public web's authorities.
     pub ca_file: Option<PathBuf>,
 }
@@ -168,7 +170,7 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<Asserti
             read_audience(&audience, walk)
         }
     };
-    let keys_url = read_keys_url(
+    let keys = keys_place::read(
         &keys_url,
         preset,
         (issuer.as_deref(), audience.as_ref()),
@@ -192,7 +194,7 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<Asserti
             audience,
             claim: claim.unwrap_or_else(|| "email".to_owned()),
         },
-        keys_url: keys_url?,
+        keys: keys?,
         ca_file,
     })
 }
@@ -290,49 +292,6 @@ fn read_balancer(
         signer: signer?,
         client: client?,
     })
-}
-
-fn read_keys_url(
-    entry: &Entry<'_>,
-    preset: Preset,
-    (issuer, audience): (Option<&str>, Option<&Audience>),
-    walk: &mut Walk<'_>,
-) -> Option<BaseUrl> {
-    const URL: &str = "where the issuer's public keys are, https://HOST[:PORT]/PATH";
-    if !entry.is_present() && preset != Preset::Oidc {
-        // What it follows from is refused already.
-        let (issuer, _) = (issuer?, audience?);
-        if let Some(known) = preset.keys(issuer, audience)
-            && let Ok(url) = BaseUrl::parse(&known)
-        {
-            return Some(url);
-        }
-    }
-    let expected = match preset {
-        Preset::Oidc => {
-            "where the issuer's public keys are: the `jwks_uri` of its \
-             /.well-known/openid-configuration"
-        }
-        Preset::AwsAlb => {
-            "where the load balancer's public keys are, without the key's id: `signer` is none \
-             that tells it"
-        }
-        _ => URL,
-    };
-    let url = entry
-        .needed(walk, expected)
-        .parse(walk, Shape::Hidden, URL, |text| {
-            BaseUrl::parse(text).map_err(|error| error.to_string())
-        })?;
-    if url.is_plain_to_another_host() {
-        walk.refuse(
-            entry.place(),
-            "got an http URL of another host, expected https: whoever is on the way could put \
-             keys of their own in",
-        );
-        return None;
-    }
-    Some(url)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::admin::{Condition, Health};
 use crate::assertion::{FetchError, keep_fresh};
+use crate::config::KeysPlace;
 use crate::proxy::FrontDoor;
 use crate::snapshot::{SignedIdentity, Snapshot};
 use crate::telemetry::metrics::Metrics;
@@ -63,8 +64,13 @@ pub(super) fn look(snapshot: &Snapshot, health: &Health, metrics: &Metrics) {
 /// What an operator wants to know of them.
 pub(super) fn describe(signed: &SignedIdentity) -> Value {
     let state = signed.verifier().keys().state();
+    let (keys_url, discovery_url) = match signed.keys() {
+        KeysPlace::Url(url) => (Some(url.as_str()), None),
+        KeysPlace::Discovered { document, .. } => (None, Some(document.as_str())),
+    };
     json!({
-        "keysUrl": signed.keys_url().as_str(),
+        "keysUrl": keys_url,
+        "discoveryUrl": discovery_url,
         "keys": state.good,
         "fetchedAt": state.fetched,
         "goodUntil": (state.good > 0).then_some(state.good_until),

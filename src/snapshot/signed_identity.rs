@@ -1,18 +1,13 @@
 //! The verifier of signed assertions, and how it comes by the issuer's keys.
 
-use super::BuildError;
-use crate::assertion::{Fetch, FetchError, KeyStore, Layout, Verifier};
-use crate::base_url::BaseUrl;
-use crate::config::{Assertion, Config};
-use crate::http_client::call_once;
-use crate::tls::{self, UpstreamTrust};
-use async_trait::async_trait;
-use http::{Request, StatusCode, header};
-use std::sync::Arc;
-use std::time::Duration;
+mod publisher;
 
-/// For one document of keys, in time and in bytes: Google's has 5 kB.
-const LIMIT: (Duration, usize) = (Duration::from_secs(10), 256 << 10);
+use super::BuildError;
+use crate::assertion::{KeyStore, Layout, Verifier};
+use crate::config::{Assertion, Config, KeysPlace};
+use crate::tls::{self, UpstreamTrust};
+use publisher::Publisher;
+use std::sync::Arc;
 
 /// Verifies the assertions that one configuration asks for.
 #[derive(Debug)]
@@ -31,8 +26,8 @@ impl SignedIdentity {
 
     /// Where the keys are fetched.
     #[must_use]
-    pub fn keys_url(&self) -> &BaseUrl {
-        &self.asked_for.keys_url
+    pub fn keys(&self) -> &KeysPlace {
+        &self.asked_for.keys
     }
 
     /// Whether whoever was proven by this one's rules is as good as proven by `other`'s.
@@ -44,7 +39,7 @@ impl SignedIdentity {
     }
 
     fn has_keys_of(&self, other: &Self) -> bool {
-        self.asked_for.keys_url == other.asked_for.keys_url
+        self.asked_for.keys == other.asked_for.keys
             && self.trust == other.trust
             && layout(&self.asked_for) == layout(&other.asked_for)
     }
@@ -98,39 +93,8 @@ fn layout(asked_for: &Assertion) -> Layout {
 
 fn keys_of(asked_for: &Assertion, trust: &UpstreamTrust) -> Arc<KeyStore> {
     let publisher = Publisher {
-        url: asked_for.keys_url.clone(),
+        place: asked_for.keys.clone(),
         trust: trust.clone(),
     };
     KeyStore::new(Box::new(publisher), layout(asked_for))
-}
-
-/// The place where an issuer publishes its keys.
-struct Publisher {
-    url: BaseUrl,
-    trust: UpstreamTrust,
-}
-
-#[async_trait]
-impl Fetch for Publisher {
-    async fn fetch(&self, id: Option<&str>) -> Result<Vec<u8>, FetchError> {
-        let path = self.url.path();
-        let target = match id {
-            Some(id) => format!("{path}/{id}"),
-            None if path.is_empty() => "/".to_owned(),
-            None => path.to_owned(),
-        };
-        let shown = format!("{}{target}", self.url.authority());
-        let failed = |what: String| FetchError::Unanswered(format!("{shown}: {what}"));
-        let request = Request::get(target)
-            .header(header::ACCEPT, "application/json, */*;q=0.1")
-            .body(Vec::new())
-            .map_err(|error| failed(error.to_string()))?;
-        let answer = call_once(&self.url, self.trust.clone(), request, LIMIT).await;
-        let answer = answer.map_err(|error| failed(error.to_string()))?;
-        match answer.status() {
-            StatusCode::OK => Ok(answer.into_body()),
-            // A redirect isn't followed: keys come from the place that was named.
-            other => Err(failed(format!("got status {other}, expected 200"))),
-        }
-    }
 }

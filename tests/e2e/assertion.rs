@@ -3,6 +3,7 @@
 
 mod balancer;
 mod canary;
+mod discovery;
 mod flood;
 mod forged;
 mod keys;

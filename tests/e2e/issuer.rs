@@ -1,6 +1,7 @@
 //! An issuer's place of public keys: it publishes what it is told to, and keeps account
 //! of who asked for what.
 
+use crate::sidecar::acceptor;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -12,13 +13,16 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 /// The server, as long as the test's process.
 #[derive(Clone)]
 pub(crate) struct Issuer {
     address: SocketAddr,
+    tls: Option<TlsAcceptor>,
     state: Arc<Mutex<State>>,
 }
 
@@ -34,10 +38,20 @@ impl Issuer {
     /// One that publishes nothing yet. It has a thread of its own: it is asked while the
     /// test waits for the sidecar.
     pub(crate) fn spawn() -> Self {
+        Self::start(None)
+    }
+
+    /// The same over TLS, with the certificate in `folder`.
+    pub(crate) fn spawn_tls(folder: &Path) -> Self {
+        Self::start(Some(acceptor(folder)))
+    }
+
+    fn start(tls: Option<TlsAcceptor>) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let issuer = Self {
             address: listener.local_addr().unwrap(),
+            tls,
             state: Arc::default(),
         };
         let serving = issuer.clone();
@@ -64,7 +78,19 @@ impl Issuer {
                 let issuer = issuer.clone();
                 async move { Ok::<_, Infallible>(issuer.respond(&request)) }
             });
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            match self.tls.clone() {
+                None => drop(tokio::spawn(
+                    http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                )),
+                Some(tls) => drop(tokio::spawn(async move {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        let stream = TokioIo::new(stream);
+                        let _ = http1::Builder::new()
+                            .serve_connection(stream, service)
+                            .await;
+                    }
+                })),
+            }
         }
     }
 
@@ -82,12 +108,20 @@ impl Issuer {
 
     /// The URL of a path.
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.address)
     }
 
     /// Puts a set of these keys in the place of the one that was there.
     pub(crate) fn publish_keys(&self, keys: &[Value]) {
         self.publish("/keys", &json!({ "keys": keys }).to_string());
+    }
+
+    /// Says where the set of keys is, as `issuer`.
+    pub(crate) fn publish_discovery(&self, issuer: &str, jwks_uri: &str) {
+        let document = json!({"issuer": issuer, "jwks_uri": jwks_uri,
+            "id_token_signing_alg_values_supported": ["none", "ES256"]});
+        self.publish("/.well-known/openid-configuration", &document.to_string());
     }
 
     /// Puts a document in the place of the one that was there.

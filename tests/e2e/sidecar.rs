@@ -1,6 +1,8 @@
 //! Starts `portcullis run` with a configuration and stops it again.
 
 use crate::client::{Connection, Response};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -259,6 +261,20 @@ pub(crate) fn write_certificate(folder: &Path) {
         generated.signing_key.serialize_pem(),
     )
     .unwrap();
+}
+
+/// Accepts TLS with the certificate in `folder`.
+pub(crate) fn acceptor(folder: &Path) -> tokio_rustls::TlsAcceptor {
+    let chain = vec![CertificateDer::from_pem_file(folder.join("cert.pem")).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(folder.join("key.pem")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    tokio_rustls::TlsAcceptor::from(Arc::new(config))
 }
 
 fn tls_section(folder: &Path) -> String {

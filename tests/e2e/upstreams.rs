@@ -1,12 +1,9 @@
 //! Gateways by name, over a Unix socket and over TLS.
 
 use crate::recorder::Recorder;
-use crate::sidecar::{IDENTITY, Setup, write_certificate};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use crate::sidecar::{IDENTITY, Setup, acceptor, write_certificate};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 
@@ -24,16 +21,7 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
 }
 
 async fn tls_upstream(folder: &Path) -> SocketAddr {
-    let chain = vec![CertificateDer::from_pem_file(folder.join("cert.pem")).unwrap()];
-    let key = PrivateKeyDer::from_pem_file(folder.join("key.pem")).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let acceptor = acceptor(folder);
     // All of loopback, so that it can be reached by an address that it has no name for.
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let address = listener.local_addr().unwrap();
