@@ -87,7 +87,7 @@ impl Candidates {
                 folder: folder.clone(),
                 name: profile.id.to_string(),
             };
-            let mark = loaded.as_ref().map(|loaded| loaded.mark_of(profile));
+            let mark = loaded.as_ref().and_then(|loaded| loaded.mark_of(profile));
             all.push((key, mark.unwrap_or_default()));
             untried.push_back(Choice::Profile(profile.id.clone()));
         }
@@ -313,7 +313,7 @@ impl Candidates {
         let id = &profile.id;
         let why = |problem: &str| format!("`{id}`: {problem}");
         let loaded = self.loaded();
-        let mark = loaded.mark_of(profile);
+        let mark = loaded.mark_of(profile).unwrap_or_default();
         match &profile.login {
             Login::ApiKey(held) => {
                 let key = loaded.value(held).map_err(why)?;

@@ -234,8 +234,9 @@ impl Keeper {
                 continue;
             }
             let id = ProfileId::parse(&key.name).ok();
-            if let Some(profile) = id.and_then(|id| loaded.profile(&id)) {
-                kept.becomes(&loaded.mark_of(profile));
+            let profile = id.and_then(|id| loaded.profile(&id));
+            if let Some(mark) = profile.and_then(|it| loaded.mark_of(it)) {
+                kept.becomes(&mark);
             }
         }
     }
@@ -249,7 +250,12 @@ impl Keeper {
                 None => {
                     let id = ProfileId::parse(name).ok();
                     let profile = id.as_ref().and_then(|id| loaded.profile(id));
-                    profile.map(|it| loaded.mark_of(it)).unwrap_or_default()
+                    let mark = profile.and_then(|it| loaded.mark_of(it));
+                    let mark = mark.unwrap_or_default();
+                    Mark {
+                        limits: usage.of.clone().unwrap_or(mark.limits),
+                        ..mark
+                    }
                 }
             };
             let key = CredentialKey {
@@ -257,7 +263,7 @@ impl Keeper {
                 name: name.clone(),
             };
             fares.entry(key).or_insert(Kept {
-                fare: Fare::from(*usage),
+                fare: Fare::from(usage),
                 mark,
                 is_saved: true,
                 saved_use: usage.last_used,
@@ -333,7 +339,10 @@ impl Keeper {
                 }
             };
             if !kept.is_saved || is_due {
-                let usage = Usage::from(kept.fare);
+                // A key of a pool has it in its name.
+                let of = Some(&kept.mark.limits).filter(|of| !of.is_empty());
+                let of = of.filter(|_| !key.name.contains('#')).cloned();
+                let usage = kept.fare.to_usage(of);
                 kept.is_saved = true;
                 kept.saved_use = kept.fare.last_used;
                 unsaved

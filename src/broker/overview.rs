@@ -72,7 +72,7 @@ impl Keeper {
                     folder: Some(folder.to_owned()),
                     name: entry.id().to_owned(),
                 };
-                let mark = entry.profile().map(|it| loaded.mark_of(it));
+                let mark = entry.profile().and_then(|it| loaded.mark_of(it));
                 let (expires, problem) = loaded.facts_of(entry);
                 let facts = Facts {
                     expires,

@@ -266,20 +266,19 @@ impl Loaded {
         }
     }
 
-    /// What the secret of a profile is known by.
-    pub(super) fn mark_of(&self, profile: &Profile) -> Mark {
-        match &profile.login {
-            Login::ApiKey(held) | Login::Token { token: held, .. } => match self.value(held) {
-                Ok(value) => Mark::of_secret(&value),
-                Err(_) => Mark::default(),
-            },
+    /// What the secret of a profile is known by; none while it isn't to be had.
+    pub(super) fn mark_of(&self, profile: &Profile) -> Option<Mark> {
+        Some(match &profile.login {
+            Login::ApiKey(held) | Login::Token { token: held, .. } => {
+                Mark::of_secret(&self.value(held).ok()?)
+            }
             // Its limits are the account's, whatever token it shows.
             Login::OAuth(tokens) => Mark {
-                limits: String::new(),
+                limits: tokens.account_id.clone().unwrap_or_default(),
                 refusals: fingerprint(&tokens.access),
             },
             Login::External(_) => Mark::default(),
-        }
+        })
     }
 
     /// The profile of this name.

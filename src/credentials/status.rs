@@ -87,9 +87,9 @@ pub struct Fare {
     pub is_rejected: bool,
 }
 
-impl From<Usage> for Fare {
+impl From<&Usage> for Fare {
     /// What a sink keeps; that a credential is refused is not kept.
-    fn from(usage: Usage) -> Self {
+    fn from(usage: &Usage) -> Self {
         Self {
             cooldown: Cooldown {
                 until: usage.cooldown_until,
@@ -101,12 +101,15 @@ impl From<Usage> for Fare {
     }
 }
 
-impl From<Fare> for Usage {
-    fn from(fare: Fare) -> Self {
-        Self {
-            last_used: fare.last_used,
-            cooldown_until: fare.cooldown.until,
-            error_count: fare.cooldown.limits,
+impl Fare {
+    /// What a sink is to keep of it, and of whom that is.
+    #[must_use]
+    pub fn to_usage(self, of: Option<String>) -> Usage {
+        Usage {
+            last_used: self.last_used,
+            cooldown_until: self.cooldown.until,
+            error_count: self.cooldown.limits,
+            of,
         }
     }
 }

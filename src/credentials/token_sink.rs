@@ -56,7 +56,7 @@ pub struct Sink {
 }
 
 /// How a credential fared.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Usage {
     /// When a request last carried it.
     pub last_used: Option<UnixMillis>,
@@ -64,6 +64,9 @@ pub struct Usage {
     pub cooldown_until: Option<UnixMillis>,
     /// How often in a row it hit a limit.
     pub error_count: u32,
+    /// Whose limits these are: a secret's fingerprint, or a login's account. None: of
+    /// whatever has the name, as OpenClaw writes it.
+    pub of: Option<String>,
 }
 
 impl TokenSink {
@@ -243,6 +246,7 @@ impl Usage {
             last_used: time("lastUsed"),
             cooldown_until: time("cooldownUntil"),
             error_count: count.map_or(0, |count| u32::try_from(count).unwrap_or(u32::MAX)),
+            of: value.get("of").and_then(Value::as_str).map(str::to_owned),
         }
     }
 }

@@ -119,6 +119,7 @@ impl Draft {
             set(&mut entry, "lastUsed", time(usage.last_used));
             set(&mut entry, "cooldownUntil", time(usage.cooldown_until));
             set(&mut entry, "errorCount", count);
+            set(&mut entry, "of", usage.of.as_ref().map(|of| json!(of)));
             if !entry.is_empty() {
                 self.members("usageStats").insert(key.clone(), entry.into());
             }

@@ -221,6 +221,7 @@ fn a_profile_that_goes_is_named_nowhere_any_more() {
         last_used: Some(UnixMillis(5)),
         cooldown_until: Some(UnixMillis(9)),
         error_count: 2,
+        of: Some("d2b2c54f".to_owned()),
     };
     sink.update(|draft| {
         draft.put_profile(&key("openai:a"));
@@ -228,7 +229,7 @@ fn a_profile_that_goes_is_named_nowhere_any_more() {
         draft.set_order("openai", &[a.clone(), b.clone()]);
         draft.set_order("other", std::slice::from_ref(&a));
         draft.set_last_good("openai", &a);
-        draft.set_usage(&BTreeMap::from([(a.to_string(), used)]));
+        draft.set_usage(&BTreeMap::from([(a.to_string(), used.clone())]));
     })
     .unwrap();
     let read = sink.read().unwrap();

@@ -1,8 +1,12 @@
 //! Cool-downs outlive reloads and restarts, and what is written of them is no key.
 
+use super::login::{CALL, NAME, Town, profile};
 use super::provider::{Provider, Reply};
-use super::{ask, back_door, refusal, section, start};
+use super::{
+    ask, back_door, call, eventually, refusal, section, start, state_of, with_profiles, write_sink,
+};
 use crate::sidecar::{Setup, Sidecar, until};
+use serde_json::{Value, json};
 use std::path::Path;
 
 fn setup(provider: &Provider, folder: &Path) -> Setup {
@@ -93,4 +97,65 @@ async fn after_a_restart_nobody_is_asked_while_all_cool_down() {
     let wait: u64 = answer.values("retry-after").concat().parse().unwrap();
     assert!((880..=900).contains(&wait), "{wait}");
     assert!(provider.requests().is_empty());
+}
+
+/// Puts another key in the profile's place, and leaves all else in the sink.
+fn replace_key(folder: &Path, key: &str) {
+    let path = folder.join("auth-profiles.json");
+    let mut sink: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert!(sink["usageStats"]["anthropic:a"]["cooldownUntil"].is_u64());
+    sink["profiles"]["anthropic:a"]["key"] = json!(key);
+    write_sink(folder, sink);
+}
+
+#[tokio::test]
+async fn a_key_that_is_replaced_between_two_processes_inherits_no_cool_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = Provider::spawn().await;
+    provider.answers(
+        "canary-old",
+        Reply::with_fields(429, "retry-after: 900\r\n", "{}"),
+    );
+    let of = |key: &str| json!({"type": "api_key", "provider": "anthropic", "key": key});
+    write_sink(
+        folder.path(),
+        json!({"version": 1, "profiles": {"anthropic:a": of("canary-old")}}),
+    );
+    let setup = || with_profiles(folder.path(), &section("anthropic", &provider, &[]));
+    let mut sidecar = start(setup());
+    assert_eq!(ask(&sidecar).await.status, 429);
+    sidecar.signal("TERM");
+    assert!(sidecar.wait().success());
+
+    // The same one does.
+    let mut sidecar = start(setup());
+    assert_eq!(state_of(&sidecar, "anthropic:a").await, "cooling_down");
+    sidecar.signal("TERM");
+    assert!(sidecar.wait().success());
+
+    replace_key(folder.path(), "canary-new");
+    let sidecar = start(setup());
+    assert_eq!(ask(&sidecar).await.status, 200);
+    assert_eq!(provider.shown(), ["canary-old", "canary-new"]);
+}
+
+#[tokio::test]
+async fn a_login_of_another_account_inherits_no_cool_down() {
+    let town = Town::new(3600).await;
+    town.provider.answers(
+        "access-0",
+        Reply::with_fields(429, "retry-after: 900\r\n", "{}"),
+    );
+    let sidecar = start(town.setup());
+    assert_eq!(call(&sidecar, CALL, "", "{}").await.status, 429);
+
+    // Another token of the same account is as tired.
+    town.write(json!({NAME: profile("access-1", "refresh-1", 3600)}));
+    assert_eq!(sidecar.reload().await.0, 200);
+    assert_eq!(state_of(&sidecar, NAME).await, "cooling_down");
+
+    let mut other = profile("access-2", "refresh-2", 3600);
+    other["accountId"] = json!("acc-of-another");
+    town.write(json!({NAME: other}));
+    eventually(|| async { call(&sidecar, CALL, "", "{}").await.status == 200 }).await;
 }

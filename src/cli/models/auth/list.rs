@@ -54,7 +54,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn row(place: &Place, sink: &Sink, entry: &Entry, now: UnixMillis) -> CredentialStatus {
-    let usage = sink.usage.get(entry.id()).copied().unwrap_or_default();
+    let usage = sink.usage.get(entry.id()).cloned().unwrap_or_default();
     let (expires, problem) = match entry.profile().map(|profile| &profile.login) {
         Some(Login::External(login)) => match login.read() {
             Ok((_, expires)) => (expires, None),
@@ -69,7 +69,7 @@ fn row(place: &Place, sink: &Sink, entry: &Entry, now: UnixMillis) -> Credential
     let facts = Facts {
         expires,
         problem,
-        fare: Fare::from(usage),
+        fare: Fare::from(&usage),
         renewable,
     };
     CredentialStatus::of_entry(entry, facts, now)
