@@ -158,7 +158,22 @@ mod tests {
             assert!(!allows(&none, SYS_socket, &[AF_UNIX, kind, 0]));
             assert_eq!(allows(&unix, SYS_socket, &[AF_UNIX, kind, 0]), expected);
             same(SYS_socketpair, &[AF_UNIX, kind, 0], expected);
-            same(SYS_socket, &[AF_INET6, kind, 0], true);
+        }
+        for family in [AF_INET, AF_INET6] {
+            for (kind, protocol, expected) in [
+                (SOCK_STREAM, 0, true),
+                (SOCK_STREAM, IPPROTO_TCP, true),
+                (SOCK_STREAM, IPPROTO_MPTCP, false),
+                (SOCK_STREAM, IPPROTO_SCTP, false),
+                (SOCK_DGRAM, 0, true),
+                (SOCK_DGRAM, IPPROTO_UDP, true),
+                (SOCK_DGRAM, IPPROTO_UDPLITE, false),
+                (SOCK_DGRAM, IPPROTO_ICMP, false),
+                (SOCK_RAW, IPPROTO_TCP, false),
+            ] {
+                let kind = kind | SOCK_CLOEXEC | SOCK_NONBLOCK;
+                same(SYS_socket, &[family, kind, protocol], expected);
+            }
         }
         same(SYS_socket, &[AF_UNIX, SOCK_SEQPACKET, 0], false);
         for flags in [MAP_PRIVATE, MAP_SHARED, MAP_PRIVATE | MAP_ANONYMOUS] {

@@ -211,15 +211,27 @@ pub(super) fn sometimes(
     let thread = bits(libc::CLONE_THREAD);
     let itself = u64::from(std::process::id());
     let exec = bits(libc::PROT_EXEC);
-    let socket = |(family, kind)| rule([(0, Eq, bits(family)), (1, MaskedEq(TYPE), bits(kind))]);
-    let stream = (libc::AF_UNIX, libc::SOCK_STREAM);
-    let sockets = [
-        (libc::AF_INET, libc::SOCK_STREAM),
-        (libc::AF_INET, libc::SOCK_DGRAM),
-        (libc::AF_INET6, libc::SOCK_STREAM),
-        (libc::AF_INET6, libc::SOCK_DGRAM),
-    ];
-    let sockets = sockets.into_iter().chain(unix_sockets.then_some(stream));
+    // The protocol by its number, or 0: the usual one. Landlock's rules for ports are of
+    // TCP, and MPTCP would be let past them.
+    let socket = |(family, kind, protocol)| {
+        rule([
+            (0, Eq, bits(family)),
+            (1, MaskedEq(TYPE), bits(kind)),
+            (2, Eq, bits(protocol)),
+        ])
+    };
+    let stream = (libc::AF_UNIX, libc::SOCK_STREAM, 0);
+    let sockets = [libc::AF_INET, libc::AF_INET6]
+        .into_iter()
+        .flat_map(|family| {
+            [
+                (family, libc::SOCK_STREAM, 0),
+                (family, libc::SOCK_STREAM, libc::IPPROTO_TCP),
+                (family, libc::SOCK_DGRAM, 0),
+                (family, libc::SOCK_DGRAM, libc::IPPROTO_UDP),
+            ]
+        });
+    let sockets = sockets.chain(unix_sockets.then_some(stream));
     let sockets = sockets.map(socket);
     let routes = [libc::SOCK_RAW, libc::SOCK_DGRAM].map(|kind| {
         rule([
