@@ -41,7 +41,7 @@ fn check(arguments: &Arguments) -> ExitCode {
             report(arguments, &loaded, &failures)
         }
         Err(error) if arguments.json => {
-            output::finish(output::line(as_json(&error)), EXIT_USAGE.into())
+            output::finish(output::json(as_json(&error)), EXIT_USAGE.into())
         }
         Err(error) => {
             error.complain();

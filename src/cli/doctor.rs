@@ -98,7 +98,7 @@ fn tell(mut findings: Vec<Finding>, config: Option<&Path>, arguments: &Arguments
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let worst = findings.first().map(|finding| finding.severity);
     let written = if arguments.json {
-        output::line(report::json(&findings, config))
+        output::json(report::json(&findings, config))
     } else {
         output::raw(report::text(&findings, Style::for_stdout()).as_bytes())
     };

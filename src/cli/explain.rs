@@ -131,7 +131,7 @@ fn decide(place: &Place, origin: Origin, arguments: &Arguments) -> ExitCode {
         false => EXIT_FAILURE.into(),
     };
     let written = match arguments.json {
-        true => output::line(&explanation.json),
+        true => output::json(&explanation.json),
         false => output::raw(explanation.text(Style::for_stdout()).as_bytes()),
     };
     output::finish(written, code)

@@ -1,6 +1,8 @@
 //! Printing: results to stdout, everything else to stderr, colour for terminals.
 
 use crate::doctor::Severity;
+use serde_json::Value;
+use std::borrow::Borrow;
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -24,10 +26,33 @@ pub(super) fn complain(text: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{}", one_line(&text.to_string()));
 }
 
-/// Names and answers of others may hold anything, line breaks and a terminal's
-/// commands included.
+/// Names and answers of others may hold anything: line breaks, a terminal's commands, and
+/// what makes it show a line in another order than it is written in.
 pub(super) fn one_line(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
+    text.replace(is_deceptive, "\u{fffd}")
+}
+
+/// Writes a line of JSON to stdout, in which what is deceptive is escaped.
+pub(super) fn json(value: impl Borrow<Value>) -> io::Result<()> {
+    line(escaped(value.borrow()))
+}
+
+fn escaped(value: &Value) -> String {
+    let mut text = String::new();
+    for char in value.to_string().chars() {
+        match is_deceptive(char) {
+            true => text.push_str(&format!("\\u{:04x}", u32::from(char))),
+            false => text.push(char),
+        }
+    }
+    text
+}
+
+/// Controls, C1 included, and the marks that change a line's direction (Unicode
+/// UAX #9, section 2).
+fn is_deceptive(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `code`, unless writing failed: then a reader that has closed its end (`head`)
@@ -93,5 +118,23 @@ impl Style {
         } else {
             text.to_string()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_others_wrote_says_nothing_to_a_terminal() {
+        let theirs = "a\n\u{1b}]0;\u{7f}\u{9b}31m\u{202e}\u{2066}\u{200f}é\u{1f600}";
+        let (shown, value) = (one_line(theirs), json!({ theirs: [theirs] }));
+        let json = escaped(&value);
+        for text in [&shown, &json] {
+            assert!(!text.contains(is_deceptive), "{text:?}");
+            assert!(text.contains("é\u{1f600}"), "{text:?}");
+        }
+        assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), value);
     }
 }

@@ -83,7 +83,7 @@ fn tell(place: &Place, entry: &Entry, json: bool) -> ExitCode {
         Replay::Impossible(_) => EXIT_USAGE.into(),
     };
     let written = match json {
-        true => output::line(as_json(entry, &replay)),
+        true => output::json(as_json(entry, &replay)),
         false => output::raw(text(place, entry, &replay, Style::for_stdout()).as_bytes()),
     };
     output::finish(written, code)

@@ -122,7 +122,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Verdict::Bad => EXIT_BAD,
     };
     let written = if arguments.json {
-        output::line(json!({
+        output::json(json!({
             "origin": if origin == Origin::Process { "process" } else { "files" },
             "credentials": rows,
             "findings": findings,

@@ -40,7 +40,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     };
     let findings = Surroundings::gather(&loaded, &arguments.units).audit(&loaded);
     let written = if arguments.json {
-        output::line(json!({
+        output::json(json!({
             "ok": findings.iter().all(|finding| finding.severity == Severity::Info),
             "file": loaded.path.display().to_string(),
             "findings": findings,

@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &Arguments, purpose: Purpose) -> ExitCode {
     let is_good = secrets.are_whole() && unfit.is_empty();
     let written = if arguments.json {
         let problems: Vec<String> = unfit.iter().map(BuildError::in_full).collect();
-        output::line(json!({ "ok": is_good, "secrets": secrets.states(), "problems": problems }))
+        output::json(json!({ "ok": is_good, "secrets": secrets.states(), "problems": problems }))
     } else {
         for error in &unfit {
             output::complain(format_args!(

@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         .collect();
     let path = place.sink.path();
     let written = if arguments.json {
-        output::line(json!({ "path": path, "profiles": rows }))
+        output::json(json!({ "path": path, "profiles": rows }))
     } else if rows.is_empty() {
         output::complain(format_args!("portcullis: no profile in {}", path.display()));
         Ok(())

@@ -74,7 +74,7 @@ fn get(place: &Place, arguments: &GetArguments) -> ExitCode {
     let order = sink.order.get(provider);
     let ids: Vec<&str> = order.into_iter().flatten().map(ProfileId::as_str).collect();
     let written = match (arguments.json, &ids[..]) {
-        (true, _) => output::line(json!({ "provider": provider, "order": ids })),
+        (true, _) => output::json(json!({ "provider": provider, "order": ids })),
         (false, []) => {
             output::complain(format_args!(
                 "portcullis: no order is stored for `{provider}`"
