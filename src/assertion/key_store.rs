@@ -23,6 +23,8 @@ const GAP: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Keys that are kept where each is fetched by itself.
 const MOST_EACH: usize = 16;
+/// Between those that are fetched again one by one: whoever waits goes first.
+const BREATH: Duration = Duration::from_millis(50);
 /// Unknown keys that may be asked for within [`GAP`] there: a false one must not take the
 /// place of one that is new.
 const MOST_SOUGHT: usize = 10;
@@ -170,25 +172,18 @@ impl KeyStore {
         }
     }
 
-    /// Fetches what is known, all keys or those met before. Does nothing where a fetch is
-    /// under way.
+    /// Fetches what is known: all keys, unless that is under way; or those met before.
     ///
     /// # Errors
     /// [`FetchError`]; what was there stays for as long as it is good.
     pub async fn fetch_known(&self) -> Result<(), FetchError> {
-        // Nobody is asked, and so the first key that is met need not wait for its turn.
-        if self.layout == Layout::Each && self.current().keys.is_empty() {
-            return Ok(());
-        }
-        let Clearance::Given = self.take_off(None) else {
-            return Ok(());
-        };
-        let flying = Flying(self);
-        let fetched = match self.layout {
-            Layout::Set => self.fetch_set().await,
+        match self.layout {
+            Layout::Set => match self.take_off(None) {
+                Clearance::Given => Flying(self).report(self.fetch_set().await),
+                Clearance::UnderWay | Clearance::TooSoon => Ok(()),
+            },
             Layout::Each => self.fetch_each().await,
-        };
-        flying.report(fetched)
+        }
     }
 
     /// Fetches the key `id`, which isn't known, unless that was tried a moment ago; gives
@@ -272,7 +267,9 @@ impl KeyStore {
     async fn fetch_one(&self, id: &str) -> Result<(), FetchError> {
         let key = parse_pem(id, &self.fetch.fetch(Some(id)).await?)?;
         let known = self.current();
-        let others = known.keys.iter().filter(|held| *held.key.id != *id);
+        let now = unix_now();
+        let is_kept = |held: &&Held| *held.key.id != *id && now < held.good_until;
+        let others = known.keys.iter().filter(is_kept);
         // The one that was met first goes first.
         let excess = (others.clone().count() + 1).saturating_sub(MOST_EACH);
         let mut held: Vec<Held> = others.skip(excess).cloned().collect();
@@ -281,6 +278,8 @@ impl KeyStore {
         Ok(())
     }
 
+    /// One after the other, so that a new key which somebody waits for has to wait for one
+    /// at most.
     async fn fetch_each(&self) -> Result<(), FetchError> {
         let ids: Vec<Box<str>> = {
             let known = self.current();
@@ -288,13 +287,19 @@ impl KeyStore {
         };
         let mut outcome = Ok(());
         for id in ids {
-            outcome = outcome.and(self.fetch_one(&id).await);
+            let mut ended = self.ended.subscribe();
+            while self.take_off(None) != Clearance::Given {
+                // It ends whatever becomes of it, and the store outlives this.
+                let _ = ended.changed().await;
+            }
+            let flying = Flying(self);
+            outcome = outcome.and(flying.report(self.fetch_one(&id).await));
+            sleep(BREATH).await;
         }
-        let known = self.current();
-        let now = unix_now();
-        if known.good(now) < known.keys.len() {
-            let good = known.keys.iter().filter(|held| now < held.good_until);
-            self.replace(good.cloned().collect());
+        if let Err(error) = &outcome {
+            // Another one's success is none of this.
+            let mut flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
+            flight.error = Some(error.clone());
         }
         outcome
     }

@@ -175,3 +175,27 @@ async fn each_key_by_itself_is_asked_for_by_a_plain_id_alone() {
     // Whoever sends false ids doesn't take the process out of service.
     assert!(store.state().is_ready);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_new_key_waits_for_one_of_those_that_are_fetched_again_and_not_for_all() {
+    let signer = Signer::p256();
+    let (store, asked) = store(Layout::Each, vec![Ok(signer.pem())]);
+    let ids: Vec<String> = (0..8).map(|number| format!("known-{number}")).collect();
+    for id in &ids {
+        store.seek(id).await;
+        tokio::time::advance(GAP).await;
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 8);
+    let again = {
+        let store = store.clone();
+        tokio::spawn(async move { store.fetch_known().await })
+    };
+    sleep(Duration::from_millis(50)).await;
+    store.seek("new").await;
+    assert!(has(&store, "new"));
+    let so_far = asked.load(Ordering::SeqCst);
+    assert!(so_far <= 8 + 3, "{so_far}");
+    again.await.unwrap().unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 8 + 8 + 1);
+    assert!(ids.iter().all(|id| has(&store, id)));
+}
