@@ -109,13 +109,14 @@ impl Examination<'_> {
         let header = compact.header();
         let algorithm = expectations.algorithm(header).map_err(invalid)?;
         let id = header.key_id().map_err(invalid)?;
-        let Some(key) = known.find(id, algorithm, self.now) else {
+        let mut fitting = known.fitting(id, algorithm, self.now).peekable();
+        if fitting.peek().is_none() {
             // Nobody need look for the key of what is wrong whoever signed it.
             expectations.judge(&compact, self.now)?;
             self.unknown_key.set(Some(id.into()));
             return Err(unknown(id, &known, self.now));
-        };
-        if !algorithm.verifies(key, compact.signed(), compact.signature()) {
+        }
+        if !fitting.any(|key| algorithm.verifies(key, compact.signed(), compact.signature())) {
             return Err(invalid("its signature doesn't fit its key"));
         }
         let (bearer, Times { ends }) = expectations.judge(&compact, self.now)?;

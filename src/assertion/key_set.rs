@@ -93,10 +93,16 @@ struct Jwk {
 }
 
 impl KeySet {
-    /// The key of this id that fits an algorithm, if it is good at `now`.
-    pub(super) fn find(&self, id: &str, algorithm: Algorithm, now: u64) -> Option<&Key> {
-        let good = self.keys.iter().filter(|held| now < held.good_until);
-        good.map(|held| &held.key).find(|key| {
+    /// The keys of this id that fit an algorithm and are good at `now`: publishers may give
+    /// one id to several (RFC 7517 §4.5).
+    pub(super) fn fitting<'a>(
+        &'a self,
+        id: &'a str,
+        algorithm: Algorithm,
+        now: u64,
+    ) -> impl Iterator<Item = &'a Key> {
+        let good = self.keys.iter().filter(move |held| now < held.good_until);
+        good.map(|held| &held.key).filter(move |key| {
             *key.id == *id
                 && algorithm.fits(&key.material)
                 && key.algorithm.is_none_or(|stated| stated == algorithm)

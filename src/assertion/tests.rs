@@ -114,6 +114,34 @@ fn each_kind_of_key_verifies_what_it_signed_and_nothing_else() {
 }
 
 #[test]
+fn any_key_of_the_named_id_may_have_signed_and_no_other() {
+    let (rsa, first, second) = (Signer::rsa(), Signer::p256(), Signer::p256());
+    let (stranger, elsewhere) = (Signer::p256(), Signer::p256());
+    let both = [Algorithm::Rs256, Algorithm::Es256];
+    let token = |signer: &Signer, algorithm: &str| {
+        signer.token(&json!({"alg": algorithm, "kid": "a"}), &good_claims())
+    };
+    let mut keys = vec![
+        rsa.jwk("a"),
+        first.jwk("a"),
+        second.jwk("a"),
+        elsewhere.jwk("b"),
+    ];
+    for order in ["as published", "the other way round"] {
+        let verifier = Verifier::new(expecting(&both), published(&keys));
+        for (signer, algorithm) in [(&rsa, "RS256"), (&first, "ES256"), (&second, "ES256")] {
+            let got = judged(&verifier, &token(signer, algorithm), NOW);
+            assert_eq!(got, "user nick@example.com", "{order} {algorithm}");
+        }
+        for signer in [&stranger, &elsewhere] {
+            let got = judged(&verifier, &token(signer, "ES256"), NOW);
+            assert_eq!(got, "its signature doesn't fit its key", "{order}");
+        }
+        keys.reverse();
+    }
+}
+
+#[test]
 fn no_confusion_of_algorithms_keys_or_headers_passes() {
     let (rsa, other) = (Signer::rsa(), Signer::p256());
     let jwk = rsa.jwk("a");

@@ -48,7 +48,7 @@ fn gone() -> Result<String, FetchError> {
 
 fn has(store: &KeyStore, id: &str) -> bool {
     let known = store.current();
-    known.find(id, Algorithm::Es256, unix_now()).is_some()
+    known.fitting(id, Algorithm::Es256, unix_now()).count() == 1
 }
 
 #[tokio::test(start_paused = true)]
