@@ -1,6 +1,7 @@
 //! A request pasted as a curl command line, as browsers copy it: what curl would send of
 //! it, as far as the policy looks. Errors name flags and never what stands behind them.
 
+mod data;
 mod flags;
 mod url;
 
@@ -106,13 +107,9 @@ impl Draft {
             Effect::Method => self.method = Some(value),
             Effect::Url => self.set_url(value)?,
             Effect::Target => self.request_target = Some(value),
-            Effect::Data => {
-                self.content_type = Some("application/x-www-form-urlencoded");
-                // The content of a file would make no difference but in a query.
-                if !value.starts_with('@') {
-                    self.data.push(value);
-                }
-            }
+            Effect::Data => self.data(data::plain(value)),
+            Effect::DataRaw => self.data(Some(value)),
+            Effect::DataUrlencode => self.data(data::encoded(&value)),
             Effect::Json => {
                 self.content_type = Some("application/json");
                 self.accept = Some("application/json");
@@ -146,6 +143,12 @@ impl Draft {
         Ok(())
     }
 
+    /// The content of a file, which is none here, would make no difference but in a query.
+    fn data(&mut self, content: Option<String>) {
+        self.content_type = Some("application/x-www-form-urlencoded");
+        self.data.extend(content);
+    }
+
     fn set_url(&mut self, url: String) -> Result<(), String> {
         match self.url.replace(url) {
             None => Ok(()),
@@ -161,14 +164,15 @@ impl Draft {
             .as_deref()
             .ok_or("expected a URL in the curl line")?;
         let mut address = Address::read(url, self.is_path_as_is)?;
-        if self.is_get && !self.data.is_empty() {
+        let query = self.data.join("&");
+        if self.is_get && !query.is_empty() {
             let joint = if address.target.contains('?') {
                 '&'
             } else {
                 '?'
             };
             address.target.push(joint);
-            address.target.push_str(&self.data.join("&"));
+            address.target.push_str(&query);
         }
         let has_body = self.content_type.is_some() && !self.is_get;
         let method = match &self.method {

@@ -94,6 +94,32 @@ fn a_body_makes_a_post_and_other_flags_their_methods() {
 }
 
 #[test]
+fn data_goes_into_the_query_as_curl_puts_it_there() {
+    for (words, target) in [
+        (&["--data-urlencode", "x=a b&c"][..], "/x?x=a+b%26c"),
+        (&["--data-urlencode", "=a=b", "-d", "c"], "/x?a%3Db&c"),
+        (&["--data-urlencode", "a b"], "/x?a+b"),
+        (&["--data-urlencode", ""], "/x"),
+        (&["-d", "", "-d", "b"], "/x?&b"),
+        (&["--data-raw", "@x"], "/x?@x"),
+        (&["--data-raw", "a=%20"], "/x?a=%20"),
+        (&["-d", "a=%20"], "/x?a=%20"),
+        // Files, which are not read here.
+        (&["-d", "@x"], "/x"),
+        (&["--data", "@x"], "/x"),
+        (&["--data-ascii", "@x"], "/x"),
+        (&["--data-binary", "@x"], "/x"),
+        (&["--data-urlencode", "@x"], "/x"),
+        (&["--data-urlencode", "n@x", "-d", "a"], "/x?a"),
+    ] {
+        let with = |first: &[&str]| line(&[first, words].concat()).unwrap();
+        assert_eq!(with(&["curl", "h/x", "-G"]).target, target, "{words:?}");
+        let posted = with(&["curl", "h/x"]);
+        assert_eq!((&*posted.method, &*posted.target), ("POST", "/x"));
+    }
+}
+
+#[test]
 fn reads_headers_as_curl_does() {
     let asked = line(&[
         "curl",
