@@ -1,17 +1,19 @@
-//! The probe that an operator arms for a minute: the next requests that show its nonce
-//! are answered by the front door itself, which tells what came through the proxies in
-//! front. Nothing of it is lasting: it lives in memory, and time disarms it.
+//! The probe that an operator arms for a minute: the next requests that show its nonce,
+//! and a number each, are answered by the front door itself, which tells what came through
+//! the proxies in front. Nothing of it is lasting: it lives in memory, and time disarms it.
 
 mod answer;
+mod shot;
 
 pub use answer::{ProbeAnswer, ProbedField, Role};
+pub use shot::Shot;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use subtle::ConstantTimeEq;
 
 /// How long a probe is armed.
 pub const ARMED_FOR: Duration = Duration::from_secs(60);
@@ -40,7 +42,7 @@ pub struct Nonce(String);
 
 /// What marks a value as the doctor's own. It follows from the nonce and says nothing of
 /// it, so that it may stand in headers that go anywhere.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark(String);
 
 /// The system gave no random bytes.
@@ -69,8 +71,9 @@ impl Probe {
         self.is_armed.load(Ordering::Relaxed)
     }
 
-    /// The mark of the armed probe, if `shown` is its nonce. Compared in constant time.
-    pub fn recognise(&self, shown: &[u8], now: Instant) -> Option<Mark> {
+    /// Which request of the armed probe it is that shows this: its nonce and a number, and
+    /// nothing else. Compared in constant time.
+    pub fn recognise(&self, shown: &[u8], now: Instant) -> Option<Shot> {
         let mut armed = self.lock();
         let Some(current) = &*armed else { return None };
         if now >= current.until {
@@ -78,8 +81,7 @@ impl Probe {
             self.is_armed.store(false, Ordering::Relaxed);
             return None;
         }
-        let is_it: bool = shown.ct_eq(current.nonce.0.as_bytes()).into();
-        is_it.then(|| current.nonce.mark())
+        current.nonce.shot(shown)
     }
 
     /// Whole whatever panicked while it was held: it is set at once.
@@ -165,14 +167,15 @@ mod tests {
         assert_eq!(probe.recognise(b"", now), None);
 
         let nonce = probe.arm(now).unwrap();
-        let shown = nonce.expose().as_bytes();
-        assert_eq!(shown.len(), 32);
+        let (shown, shot) = nonce.shoot(7);
+        let shown = shown.as_bytes();
+        assert_eq!(shown.len(), 34);
         assert!(probe.may_be_armed());
-        for wrong in [&b""[..], &shown[..31], &[b'0'; 32], b"0"] {
+        for wrong in [&b""[..], &shown[..32], &shown[..33], &[b'0'; 34], b"0"] {
             assert_eq!(probe.recognise(wrong, now), None, "{wrong:?}");
         }
         let last = now + ARMED_FOR - Duration::from_millis(1);
-        assert_eq!(probe.recognise(shown, last), Some(nonce.mark()));
+        assert_eq!(probe.recognise(shown, last), Some(shot));
 
         assert_eq!(probe.recognise(shown, now + ARMED_FOR), None);
         assert!(!probe.may_be_armed());
@@ -186,8 +189,8 @@ mod tests {
         let old = probe.arm(now).unwrap();
         let new = probe.arm(now).unwrap();
         assert_ne!(old, new);
-        assert_eq!(probe.recognise(old.expose().as_bytes(), now), None);
-        assert!(probe.recognise(new.expose().as_bytes(), now).is_some());
+        let is_it = |nonce: &Nonce| probe.recognise(nonce.shoot(1).0.as_bytes(), now).is_some();
+        assert!(!is_it(&old) && is_it(&new));
     }
 
     #[test]

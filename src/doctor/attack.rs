@@ -10,6 +10,7 @@ mod distrust;
 mod front;
 mod judge;
 mod own_header;
+mod replayed;
 mod report;
 mod seen;
 mod unanswered;

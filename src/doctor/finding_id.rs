@@ -53,6 +53,8 @@ kinds! {
     AttackHeaderRemoved = "ATTACK_HEADER_REMOVED",
     /// Some attacks had no answer to judge them by.
     AttackUnjudged = "ATTACK_UNJUDGED",
+    /// Something in front gave an answer to another request than its own.
+    AttackReplayed = "ATTACK_REPLAYED",
     /// No attack came through, so that nothing is known.
     AttackUnanswered = "ATTACK_UNANSWERED",
     /// The certificate of the attacked address was not verified.

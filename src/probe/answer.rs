@@ -1,5 +1,6 @@
 //! What the front door says of a request that showed the armed probe's nonce.
 
+use super::Shot;
 use crate::policy::{Class, Field};
 use crate::redaction::SeenField;
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProbeAnswer {
+    /// What it answers.
+    pub shot: Shot,
     /// The request's id.
     pub request_id: String,
     /// Who connected.

@@ -5,7 +5,7 @@ use super::FrontDoor;
 use super::admission::{Admitted, Arrival, only};
 use super::respond::Answer;
 use crate::policy::{Class, Field, PROBE_HEADER, Permit, Policy};
-use crate::probe::{Mark, ProbeAnswer, ProbedField};
+use crate::probe::{ProbeAnswer, ProbedField, Shot};
 use std::time::Instant;
 
 impl FrontDoor {
@@ -21,14 +21,14 @@ impl FrontDoor {
             return None;
         }
         let shown = only(arrival.fields, PROBE_HEADER)?;
-        let mark = self.probe.recognise(shown, Instant::now())?;
+        let shot = self.probe.recognise(shown, Instant::now())?;
         tracing::info!(
             request.id = admitted.ours.request_id.as_str(),
             source.ip = %arrival.facts.source,
             user = permit.user().map(|user| user.as_str().to_owned()),
             "a probe is answered; the upstream gets nothing of it"
         );
-        let told = tell(arrival, permit, admitted, &mark);
+        let told = tell(arrival, permit, admitted, shot);
         Some(Answer {
             status: 200,
             content_type: "application/json",
@@ -45,7 +45,7 @@ fn tell(
     arrival: &Arrival<'_>,
     permit: &Permit<'_>,
     admitted: &Admitted,
-    mark: &Mark,
+    shot: Shot,
 ) -> ProbeAnswer {
     let Arrival {
         snapshot,
@@ -56,7 +56,7 @@ fn tell(
     let policy = &snapshot.policy;
     let shown = |field: &Field<'_>, class: Class| {
         let is_open = policy.is_open(field.name);
-        ProbedField::new(field, is_open, mark, class)
+        ProbedField::new(field, is_open, &shot.mark, class)
     };
     ProbeAnswer {
         request_id: admitted.ours.request_id.as_str().to_owned(),
@@ -78,6 +78,7 @@ fn tell(
         user_header: policy.user_header().to_string(),
         required_headers: names(policy.required_headers().iter()),
         named_headers: names(Policy::named_headers(policy)),
+        shot,
     }
 }
 

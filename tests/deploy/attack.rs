@@ -28,7 +28,7 @@ struct Chain {
 }
 
 impl Chain {
-    /// `http` and `headers` are what nginx is told.
+    /// `http` and `headers` are what nginx is told; `DIR` is a folder for it.
     fn start(http: &str, headers: &str) -> Self {
         let sandbox = Sandbox::new();
         let (gateway, raw) = (Recorder::gateway(), Recorder::gateway());
@@ -52,6 +52,7 @@ impl Chain {
         .accepting(&sandbox, "portcullis.log", door);
 
         let dir = sandbox.text("");
+        let http = http.replace("DIR", &dir);
         let raw_address = raw.address();
         let site = format!(
             "daemon off; master_process off; pid {dir}nginx.pid; error_log stderr;\n\
@@ -157,7 +158,7 @@ impl Chain {
 /// told to be `proto`.
 fn corpus(proto: &str) -> Vec<Attack> {
     let baseline: ProbeAnswer = serde_json::from_value(json!({
-        "requestId": "r", "source": "127.0.0.1", "announcedBy": null, "scheme": "http",
+        "shot": { "mark": "", "number": 1 }, "requestId": "r", "source": "127.0.0.1", "announcedBy": null, "scheme": "http",
         "protocol": "HTTP/1.1", "user": "nick@example.com", "client": "127.0.0.1",
         "received": [], "upstream": [{
             "name": "x-forwarded-proto", "state": "present", "bytes": proto.len(), "value": proto,
@@ -327,6 +328,37 @@ fn the_committed_nginx_lets_nothing_be_believed_and_its_certificate_is_verified(
             .count()
             == 1
     );
+}
+
+/// Careless and caching: what it lets through is in no answer but the first.
+#[test]
+fn an_nginx_that_caches_every_answer_is_no_pass() {
+    let lines = "proxy_set_header X-Forwarded-User nick@example.com;\n\
+                 proxy_set_header X-Forwarded-Proto $scheme;\n\
+                 proxy_set_header X-Proof of-the-proxy;";
+    let careless = Chain::start("", lines);
+    let (_, findings) = careless.attack_signed_in();
+    assert!(headers(&findings, "critical").contains("x-openclaw-scopes"));
+
+    let http = "proxy_cache_path DIRcache keys_zone=all:1m;";
+    let cache = "proxy_cache all; proxy_cache_valid any 5m; proxy_ignore_headers Cache-Control;";
+    let caching = Chain::start(http, &format!("{lines}\n{cache}"));
+    // The second time it has an answer to give to the very first request.
+    for _ in 0..2 {
+        let (code, findings) = caching.attack_signed_in();
+        let found = &findings["findings"][0];
+        assert_eq!(
+            (code, &found["id"], &found["severity"]),
+            (Some(1), &json!("ATTACK_REPLAYED"), &json!("critical")),
+            "{findings:#}"
+        );
+        assert!(
+            found["remedy"]
+                .as_str()
+                .unwrap()
+                .contains("proxy_cache off")
+        );
+    }
 }
 
 /// The newcomer's two: whoever signs in may be anybody, and `-H` must not hide it.

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A proxy in front of `door` that sets the identity and passes everything on. With its
@@ -208,6 +208,74 @@ async fn a_probe_that_ends_meanwhile_is_no_pass() {
     assert_eq!(output.status.code(), Some(1), "{json:#}");
     assert_eq!(json["findings"][0]["id"], "ATTACK_UNANSWERED", "{json:#}");
     assert!(!upstream.requests().is_empty());
+}
+
+/// A proxy in front of `door` that sets the identity, keeps the first answer that `keeps`
+/// says, and from then on gives it to the requests whose number `replays` says.
+async fn replaying(
+    door: SocketAddr,
+    keeps: fn(&str) -> bool,
+    replays: fn(usize) -> bool,
+) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut kept: Option<String> = None;
+        for number in 1.. {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let head = read_head(&mut client, &mut Vec::new()).await.unwrap();
+            let answer = match &kept {
+                Some(kept) if replays(number) => kept.clone(),
+                _ => {
+                    let (line, fields) = head.split_once("\r\n").unwrap();
+                    let request = format!("{line}\r\n{IDENTITY}{}\r\n\r\n", fields.trim_end());
+                    let mut upstream = TcpStream::connect(door).await.unwrap();
+                    upstream.write_all(request.as_bytes()).await.unwrap();
+                    let mut answer = String::new();
+                    upstream.read_to_string(&mut answer).await.unwrap();
+                    answer
+                }
+            };
+            client.write_all(answer.as_bytes()).await.unwrap();
+            if kept.is_none() && keeps(&answer) {
+                kept = Some(answer);
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn an_answer_that_is_given_to_another_request_is_no_pass() {
+    let upstream = Recorder::spawn().await;
+    let sidecar = Setup::new().spawn(&upstream.url());
+    let (permit, denial) = ("HTTP/1.1 200", "HTTP/1.1 4");
+    let is_permit: fn(&str) -> bool = |answer| answer.starts_with("HTTP/1.1 200");
+    let is_denial: fn(&str) -> bool = |answer| answer.starts_with("HTTP/1.1 4");
+    let every: fn(usize) -> bool = |_| true;
+    // One among the attacks, with everything else as it should be.
+    let once: fn(usize) -> bool = |number| number == 40;
+    for (kept, keeps, replays, said) in [
+        (permit, is_permit, every, "nothing is known"),
+        (denial, is_denial, every, "nothing is known"),
+        (permit, is_permit, once, "1 of "),
+        (denial, is_denial, once, "1 of "),
+    ] {
+        let address = replaying(sidecar.address, keeps, replays).await;
+        let (output, json) = attack(&sidecar, format!("http://{address}"), &[]).await;
+        let findings = json["findings"].as_array().unwrap().iter();
+        let replayed: Vec<_> = findings
+            .filter(|found| found["id"] == "ATTACK_REPLAYED")
+            .collect();
+        assert_eq!(
+            (output.status.code(), replayed.len()),
+            (Some(1), 1),
+            "{kept}: {json:#}"
+        );
+        assert_eq!(replayed[0]["severity"], "critical");
+        let evidence = replayed[0]["evidence"].as_str().unwrap();
+        assert!(evidence.contains(said), "{kept}: {evidence}");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use crate::client::{Connection, Http2Client, http2_request};
 use crate::recorder::Recorder;
 use crate::sidecar::{ELSEWHERE, IDENTITY, Setup, Sidecar};
 use portcullis::probe::Nonce;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const CANARY: &str = "c4nary-s3cret";
 
@@ -20,7 +20,7 @@ async fn arm(sidecar: &Sidecar) -> Nonce {
 }
 
 fn shows(nonce: &Nonce) -> String {
-    format!("X-Portcullis-Probe: {}\r\n", nonce.expose())
+    format!("X-Portcullis-Probe: {}\r\n", nonce.shoot(42).0)
 }
 
 /// The fields of a part of the answer that bear a name.
@@ -60,6 +60,11 @@ async fn a_probe_tells_what_came_and_what_would_have_gone_on_and_no_secret() {
     assert!(
         !text.contains(CANARY) && !text.contains(nonce.expose()),
         "{text}"
+    );
+    assert_eq!(
+        told["shot"],
+        json!({ "mark": mark.as_str(), "number": 42 }),
+        "what it answers"
     );
     assert_eq!(
         (
@@ -157,9 +162,13 @@ async fn an_unarmed_or_wrong_nonce_is_dropped_and_the_request_goes_on() {
     let alias = request(&new).replace("X-Portcullis-Probe", "x_portcullis_probe");
     sidecar.send(&alias).await;
     goes_on(5);
+    // And so is the nonce without a number.
+    let bare = request(&new).replace("-42\r\n", "\r\n");
+    sidecar.send(&bare).await;
+    goes_on(6);
     let probed = sidecar.send(&request(&new)).await;
     assert!(probed.json()["received"].is_array());
-    goes_on(5);
+    goes_on(6);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use crate::http1::request::FieldList;
 use crate::http1::response::{self, RequestKind};
 use crate::http1::scan::HeadScanner;
 use crate::policy::PROBE_HEADER;
-use crate::probe::{Nonce, ProbeAnswer};
+use crate::probe::{Nonce, ProbeAnswer, Shot};
 use crate::secrets::SecretValue;
 use crate::tls::{self, TlsError, UpstreamTrust};
 use crate::upstream::{ConnectError, Target, Upstream, UpstreamConfig, UpstreamTls};
@@ -144,18 +144,20 @@ impl Front {
         })
     }
 
-    /// Sends one request with `fields` behind the operator's, and reads its answer. No
-    /// redirect is followed.
+    /// Sends request `number` of a probe with `fields` behind the operator's, and reads its
+    /// answer. No redirect is followed.
     ///
     /// # Errors
     /// [`FrontError`].
     pub async fn fire(
         &self,
         nonce: &Nonce,
-        request_id: &str,
+        number: u16,
         fields: &[(&str, &str)],
     ) -> Result<Reply, FrontError> {
-        let head = self.head(nonce, request_id, fields);
+        let (shown, shot) = nonce.shoot(number);
+        let request_id = format!("doctor-{}-{number}", shot.mark.as_str());
+        let head = self.head(&shown, &request_id, fields);
         let connection = self.upstream.connect().await?;
         let mut transport = connection.into_transport();
         let exchange = async {
@@ -163,13 +165,13 @@ impl Front {
             transport.flush().await?;
             let mut bytes = Vec::new();
             loop {
-                if let Some(reply) = read(&bytes, false)? {
+                if let Some(reply) = read(&shot, &bytes, false)? {
                     return Ok(reply);
                 }
                 let mut piece = [0; 8 * 1024];
                 let count = transport.read(&mut piece).await?;
                 if count == 0 {
-                    return read(&bytes, true)?.ok_or(FrontError::Malformed);
+                    return read(&shot, &bytes, true)?.ok_or(FrontError::Malformed);
                 }
                 bytes.extend_from_slice(&piece[..count]);
                 if bytes.len() > MAX_ANSWER_BYTES {
@@ -183,7 +185,7 @@ impl Front {
     }
 
     /// The request, which holds the operator's session.
-    fn head(&self, nonce: &Nonce, request_id: &str, fields: &[(&str, &str)]) -> SecretValue {
+    fn head(&self, shown: &str, request_id: &str, fields: &[(&str, &str)]) -> SecretValue {
         let Self {
             authority,
             target,
@@ -206,7 +208,7 @@ impl Front {
         });
         let mut parts = vec!["GET ", target, " HTTP/1.1\r\nhost: ", authority, "\r\n"];
         let mut line = |name, value| parts.extend([name, ": ", value, "\r\n"]);
-        line(PROBE_HEADER, nonce.expose());
+        line(PROBE_HEADER, shown);
         for (name, value) in own {
             line(name, value);
         }
@@ -221,8 +223,8 @@ impl Front {
     }
 }
 
-/// Reads an answer out of what has come; none: more is to come.
-fn read(bytes: &[u8], is_all: bool) -> Result<Option<Reply>, FrontError> {
+/// Reads an answer to `shot` out of what has come; none: more is to come.
+fn read(shot: &Shot, bytes: &[u8], is_all: bool) -> Result<Option<Reply>, FrontError> {
     let mut rest = bytes;
     loop {
         let length = HeadScanner::default()
@@ -258,7 +260,7 @@ fn read(bytes: &[u8], is_all: bool) -> Result<Option<Reply>, FrontError> {
             .iter()
             .find(|field| field.name.eq_ignore_ascii_case("location"))
             .map(|field| String::from_utf8_lossy(field.value).into_owned());
-        return Ok(Some(Reply::read(head.status, location, &body)));
+        return Ok(Some(Reply::read(shot, head.status, location, &body)));
     }
 }
 

@@ -4,6 +4,7 @@
 use super::alike::Alike;
 use super::corpus::{Attack, Kind};
 use super::judge::{Outcome, judge};
+use super::replayed::replayed;
 use super::seen::Seen;
 use crate::doctor::{Finding, FindingId, Place, Severity};
 use crate::probe::{Mark, ProbeAnswer};
@@ -26,8 +27,13 @@ pub struct Fired {
 pub fn findings(url: &str, baseline: &ProbeAnswer, fired: &[Fired]) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
     let mut unjudged = Vec::new();
+    let mut replays = 0;
     let mut alike = Alike::default();
     for Fired { attack, mark, seen } in fired {
+        if matches!(seen, Seen::Replayed) {
+            replays += 1;
+            continue;
+        }
         let finding = match judge(attack, baseline, seen, mark) {
             None => continue,
             Some(Outcome::Unjudged(why)) => {
@@ -47,6 +53,9 @@ pub fn findings(url: &str, baseline: &ProbeAnswer, fired: &[Fired]) -> Vec<Findi
         }
     }
     found.extend(alike.findings(url));
+    if replays > 0 {
+        found.push(replayed(url, &format!("{replays} of {}", fired.len())));
+    }
     if !unjudged.is_empty() {
         found.push(Finding {
             id: FindingId::AttackUnjudged,

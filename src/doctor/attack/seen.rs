@@ -2,7 +2,7 @@
 
 use super::distrust::Distrust;
 use crate::denials::Entry;
-use crate::probe::ProbeAnswer;
+use crate::probe::{ProbeAnswer, Shot};
 use serde::Deserialize;
 
 /// An answer, before anybody has asked Portcullis about it.
@@ -10,6 +10,8 @@ use serde::Deserialize;
 pub enum Reply {
     /// Portcullis', to the probe.
     Probe(Box<ProbeAnswer>),
+    /// The same, to another request than the one that was sent.
+    Replayed,
     /// An error with a request id in the shape of Portcullis' own.
     Error {
         /// The id to ask about.
@@ -33,6 +35,8 @@ pub enum Seen {
     Probe(Box<ProbeAnswer>),
     /// Portcullis refused it, and says why.
     Denied(Box<Entry>),
+    /// The answer was to another request.
+    Replayed,
     /// Whoever stands in front refused it.
     Refused(u16),
     /// Whoever stands in front sent it elsewhere, to a login most of the time: in words.
@@ -64,6 +68,9 @@ impl Seen {
             Self::Redirected(what) | Self::Unreachable(what) | Self::Unknown(what) => {
                 Some(what.clone())
             }
+            Self::Replayed => Some(
+                "an answer to another request, something in front caches or replays".to_owned(),
+            ),
             Self::Untrusted(target, distrust) => Some(format!(
                 "TLS handshake with {target} failed, its certificate is not believed: {}",
                 distrust.words()
@@ -73,10 +80,13 @@ impl Seen {
 }
 
 impl Reply {
-    /// Reads an answer.
-    pub(super) fn read(status: u16, location: Option<String>, body: &[u8]) -> Self {
-        if let (200, Ok(answer)) = (status, serde_json::from_slice(body)) {
-            return Self::Probe(answer);
+    /// Reads an answer to `shot`.
+    pub(super) fn read(shot: &Shot, status: u16, location: Option<String>, body: &[u8]) -> Self {
+        if let (200, Ok(answer)) = (status, serde_json::from_slice::<Box<ProbeAnswer>>(body)) {
+            return match answer.shot == *shot {
+                true => Self::Probe(answer),
+                false => Self::Replayed,
+            };
         }
         match serde_json::from_slice::<ErrorBody>(body) {
             Ok(ErrorBody { error }) if status >= 400 => Self::Error {
@@ -92,6 +102,7 @@ impl Reply {
     pub fn by_itself(self) -> Seen {
         match self {
             Self::Probe(answer) => Seen::Probe(answer),
+            Self::Replayed => Seen::Replayed,
             Self::Error { status, .. } | Self::Other { status, .. }
                 if (400..500).contains(&status) =>
             {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::denials::{Entry, SeenRequest};
 use crate::doctor::{FindingId, Severity};
-use crate::probe::{Mark, Nonce, ProbeAnswer, ProbedField, Role};
+use crate::probe::{Mark, Nonce, ProbeAnswer, ProbedField, Role, Shot};
 use crate::redaction::{SeenField, State};
 
 fn mark() -> Mark {
@@ -36,6 +36,10 @@ pub(super) fn baseline() -> ProbeAnswer {
         ]
     };
     ProbeAnswer {
+        shot: Shot {
+            mark: mark(),
+            number: 1,
+        },
         request_id: "r".to_owned(),
         source: "10.0.0.1".to_owned(),
         announced_by: None,
@@ -273,6 +277,17 @@ fn what_nobody_can_judge_is_said_once_and_the_worst_of_a_header_alone() {
 }
 
 #[test]
+fn an_answer_to_another_request_is_no_pass() {
+    let user = attack(Kind::User, "x-forwarded-user");
+    let replayed = [(FindingId::AttackReplayed, Severity::Critical, None)];
+    assert_eq!(found(&user, Seen::Replayed), replayed);
+    let alone = unanswered("https://h", &Seen::Replayed);
+    assert_eq!((alone.id, alone.severity, None), replayed[0]);
+    assert!(alone.evidence.contains("an answer to another request"));
+    assert!(alone.remedy.contains("proxy_cache off"));
+}
+
+#[test]
 fn what_is_dropped_is_told_once_by_name_and_below_what_is_believed() {
     use FindingId::{AttackHeaderBelieved as Believed, AttackHeaderPassed as Passed};
     let fired = |attack: &Attack, seen| Fired {
@@ -440,13 +455,26 @@ fn an_operators_header_is_read_and_never_repeated() {
 #[test]
 fn an_answer_is_read_for_what_it_is() {
     let probe = serde_json::to_vec(&baseline()).unwrap();
-    assert!(matches!(Reply::read(200, None, &probe), Reply::Probe(_)));
-    assert!(matches!(
-        Reply::read(404, None, &probe),
-        Reply::Other { .. }
-    ));
+    let shot = baseline().shot;
+    let read = |status, location, body: &[u8]| Reply::read(&shot, status, location, body);
+    assert!(matches!(read(200, None, &probe), Reply::Probe(_)));
+    assert!(matches!(read(404, None, &probe), Reply::Other { .. }));
+    // Of another request of this probe, or of the same one of another probe.
+    let mark = Nonce::read(&"1".repeat(32)).unwrap().mark();
+    for other in [
+        Shot {
+            number: 2,
+            ..shot.clone()
+        },
+        Shot {
+            mark,
+            ..shot.clone()
+        },
+    ] {
+        assert_eq!(Reply::read(&other, 200, None, &probe), Reply::Replayed);
+    }
     let error = br#"{"error":{"code":"x","requestId":"r-1"}}"#;
-    let Reply::Error { request_id, .. } = Reply::read(403, None, error) else {
+    let Reply::Error { request_id, .. } = read(403, None, error) else {
         panic!("an error of ours");
     };
     assert_eq!(request_id, "r-1");
@@ -460,7 +488,7 @@ fn an_answer_is_read_for_what_it_is() {
         (200, None, "not from Portcullis"),
         (502, None, "502"),
     ] {
-        let reply = Reply::read(status, location.map(str::to_owned), b"<html>");
+        let reply = read(status, location.map(str::to_owned), b"<html>");
         match reply.by_itself() {
             Seen::Refused(_) => assert_eq!(said, "refused"),
             Seen::Redirected(what) | Seen::Unknown(what) => {

@@ -2,6 +2,7 @@
 
 use super::corpus::{Attack, Kind};
 use super::judge::{KEPT_OUT, Outcome, bears};
+use super::replayed;
 use super::report::{finding, title_case};
 use super::seen::Seen;
 use crate::denials::Entry;
@@ -55,7 +56,10 @@ pub fn unanswered(url: &str, seen: &Seen) -> Finding {
         other => other.trouble().unwrap_or_default(),
     };
     Finding {
-        id: FindingId::AttackUnanswered,
+        id: match seen {
+            Seen::Replayed => FindingId::AttackReplayed,
+            _ => FindingId::AttackUnanswered,
+        },
         severity: Severity::Critical,
         evidence: format!("not a single probe came through, so nothing is known: {why}"),
         remedy: remedy(seen),
@@ -122,6 +126,7 @@ fn remedy(seen: &Seen) -> String {
         },
         Seen::Redirected(_) | Seen::Refused(401 | 403 | 407) => SESSION.to_owned(),
         Seen::Untrusted(_, distrust) => distrust.remedy().to_owned(),
+        Seen::Replayed => replayed::REMEDY.to_owned(),
         Seen::Unreachable(_) => {
             "Name the address as browsers do, with its scheme and port, and see that this host can \
              reach it."

@@ -43,7 +43,9 @@ struct Batch<'f> {
     admin: &'f Admin,
     nonce: Nonce,
     began: Instant,
-    fired: usize,
+    fired: u16,
+    /// Told of earlier requests, of this probe and of those before.
+    denials: &'f mut Vec<Entry>,
 }
 
 /// Fires everything at `front`, and says what it came to.
@@ -54,8 +56,9 @@ pub(super) async fn fire(
 ) -> Result<Vec<Finding>, VolleyError> {
     let mut fired: Vec<Fired> = Vec::new();
     let mut first: Option<ProbeAnswer> = None;
+    let mut denials = Vec::new();
     loop {
-        let mut batch = Batch::arm(front, admin).await?;
+        let mut batch = Batch::arm(front, admin, &mut denials).await?;
         let baseline = match batch.shoot(&[]).await? {
             Seen::Probe(answer) => first.get_or_insert(*answer).clone(),
             other => return batch.without_answer(url, &other).await,
@@ -98,7 +101,11 @@ pub(super) async fn fire(
 }
 
 impl<'f> Batch<'f> {
-    async fn arm(front: &'f Front, admin: &'f Admin) -> Result<Self, VolleyError> {
+    async fn arm(
+        front: &'f Front,
+        admin: &'f Admin,
+        denials: &'f mut Vec<Entry>,
+    ) -> Result<Self, VolleyError> {
         let (status, answer) = admin.ask(&question(Method::POST, "/probe")).await?;
         let nonce = answer["nonce"].as_str().and_then(Nonce::read);
         let nonce = nonce.filter(|_| status == StatusCode::OK).ok_or_else(|| {
@@ -114,6 +121,7 @@ impl<'f> Batch<'f> {
             nonce,
             began: Instant::now(),
             fired: 0,
+            denials,
         })
     }
 
@@ -143,14 +151,18 @@ impl<'f> Batch<'f> {
     /// Sends one request, and finds out what became of it.
     async fn shoot(&mut self, fields: &[(&str, &str)]) -> Result<Seen, VolleyError> {
         self.fired += 1;
-        let request_id = format!("doctor-{}-{}", self.nonce.mark().as_str(), self.fired);
-        let reply = match self.front.fire(&self.nonce, &request_id, fields).await {
+        let reply = match self.front.fire(&self.nonce, self.fired, fields).await {
             Ok(reply) => reply,
             Err(error) => return Ok(error.seen()),
         };
         if let Reply::Error { request_id, .. } = &reply
             && let Some(entry) = self.denial(request_id).await?
         {
+            // It is of one request, and has nothing of the probe's to tell which.
+            if self.denials.contains(&entry) {
+                return Ok(Seen::Replayed);
+            }
+            self.denials.push(entry.clone());
             return Ok(Seen::Denied(Box::new(entry)));
         }
         Ok(reply.by_itself())
