@@ -226,11 +226,16 @@ fn absent(policy: &Policy, fields: &[Field<'_>]) -> Vec<String> {
             .iter()
             .any(|field| field.name.eq_ignore_ascii_case(name))
     };
-    std::iter::once(policy.user_header())
+    let named = std::iter::once(policy.user_header())
         .chain(policy.assertion_header().map(|(name, _)| name))
         .chain(policy.required_headers())
-        .map(|name| name.as_str())
-        .filter(|name| !came(name))
-        .map(str::to_owned)
-        .collect()
+        .map(|name| name.as_str());
+    // The user's or the assertion's may be a required one as well.
+    let mut absent: Vec<String> = Vec::new();
+    for name in named.filter(|name| !came(name)) {
+        if absent.iter().all(|known| !known.eq_ignore_ascii_case(name)) {
+            absent.push(name.to_owned());
+        }
+    }
+    absent
 }

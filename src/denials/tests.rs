@@ -1,17 +1,21 @@
 use super::*;
 use crate::forwarded::Scheme;
 use crate::policy::{
-    AllowUsers, Field, FieldName, Keyless, LocalInterface, Policy, PolicyConfig, Request, Source,
-    TrustedNets, Upgrade,
+    AllowUsers, AssertionRule, Carriage, Field, FieldName, Keyless, LocalInterface, Policy,
+    PolicyConfig, Request, Source, TrustedNets, Upgrade,
 };
 use crate::redaction::State;
+use std::collections::HashSet;
 use std::time::SystemTime;
 
 const SECRET: &str = "canary-s3cret";
 
-fn policy() -> Policy {
-    let name = |text: &str| FieldName::parse(text).unwrap();
-    Policy::new(PolicyConfig {
+fn name(text: &str) -> FieldName {
+    FieldName::parse(text).unwrap()
+}
+
+fn rules() -> PolicyConfig {
+    PolicyConfig {
         trusted_proxies: TrustedNets::parse(["10.0.0.1"]).unwrap(),
         unix_peer_uids: Vec::new(),
         client_names: None,
@@ -26,12 +30,22 @@ fn policy() -> Policy {
         scope_ceilings: None,
         public_routes: Vec::new(),
         credential_header: None,
-    })
+    }
 }
 
 /// What is kept of a denied request with these fields.
 fn entry(id: &str, from: &str, target: &str, fields: &[Field<'_>]) -> Entry {
-    let policy = policy();
+    entry_by(rules(), id, from, target, fields)
+}
+
+fn entry_by(
+    rules: PolicyConfig,
+    id: &str,
+    from: &str,
+    target: &str,
+    fields: &[Field<'_>],
+) -> Entry {
+    let policy = Policy::new(rules);
     let source = Source::new(from.parse().unwrap(), LocalInterface::No);
     let request = Request {
         method: "GET",
@@ -145,6 +159,33 @@ fn keeps_no_value_that_might_be_a_secret() {
     assert_eq!(entry.got, "a blank `x-forwarded-proto`");
     // What the command reads back is what was kept.
     assert_eq!(serde_json::from_str::<Entry>(&told).unwrap(), entry);
+}
+
+#[test]
+fn a_header_that_is_missed_twice_is_absent_once() {
+    let rules = PolicyConfig {
+        assertion: Some(AssertionRule {
+            header: name("X-Assertion"),
+            carriage: Carriage::Plain,
+            user_prefix: None,
+            services: HashSet::new(),
+        }),
+        required_headers: ["x-proof", "x-assertion", "X-Forwarded-User", "X-PROOF"]
+            .map(name)
+            .to_vec(),
+        ..rules()
+    };
+    let absent = |fields: &[Field<'_>]| {
+        let entry = entry_by(rules.clone(), "id", "10.0.0.1", "/", fields);
+        entry.request.unwrap().absent
+    };
+    let expected = ["x-forwarded-user", "x-assertion", "x-proof"];
+    assert_eq!(absent(&[]), expected);
+    let proof = Field {
+        name: "X-Proof",
+        value: b"1",
+    };
+    assert_eq!(absent(&[proof]), expected[..2]);
 }
 
 #[test]
