@@ -7,10 +7,12 @@ mod includes;
 mod origins;
 mod publication;
 mod scopes;
+mod unread;
 mod users;
 
 pub use document::{OpenClaw, OpenClawError};
 
+use self::document::Said;
 use super::checklist::Ground;
 use super::deployment::{Answer, Deployment, Gateway, Target};
 use super::facts::Facts;
@@ -39,17 +41,32 @@ pub fn check_openclaw(
         },
         there: openclaw,
     };
-    let mut findings = sides.unread();
+    let mut findings = unread::check(&sides);
     findings.extend(access::mode(&sides));
-    if sides.is_trusted_proxy() {
-        findings.extend(access::check(&sides));
-        findings.extend(users::check(&sides));
-        findings.extend(address::trust(&sides));
-    }
+    findings.extend(trusted_proxy(&sides));
     findings.extend(address::check(&sides));
     findings.extend(publication::check(&sides));
     findings.extend(origins::check(&sides, hosts));
     findings.extend(scopes::check(&sides));
+    findings
+}
+
+/// What matters in trusted-proxy mode: left out only where the mode is another one for
+/// certain.
+fn trusted_proxy(sides: &Sides<'_>) -> Vec<Finding> {
+    let is_certain = match sides.there.text(access::MODE) {
+        Said::This(TRUSTED_PROXY) => true,
+        Said::Unclear(_) => false,
+        Said::This(_) | Said::Nothing => return Vec::new(),
+    };
+    let mut findings = access::check(sides);
+    findings.extend(users::check(sides));
+    findings.extend(address::trust(sides));
+    if !is_certain {
+        for finding in &mut findings {
+            finding.evidence = format!("if the mode is {TRUSTED_PROXY}: {}", finding.evidence);
+        }
+    }
     findings
 }
 
@@ -81,10 +98,6 @@ impl Sides<'_> {
         }
     }
 
-    fn is_trusted_proxy(&self) -> bool {
-        self.there.text("gateway.auth.mode").is(TRUSTED_PROXY)
-    }
-
     /// Where `upstream.url` leads to: where the gateway answers, if it does anywhere.
     /// `localhost` is two addresses, and mostly listens at one.
     fn targets(&self) -> Vec<&Target> {
@@ -103,22 +116,6 @@ impl Sides<'_> {
     fn is_gateway_here(&self) -> bool {
         let mut targets = self.targets().into_iter();
         targets.any(|target| self.here.deployment.is_own(target.address.ip()))
-    }
-
-    /// What couldn't be compared.
-    fn unread(&self) -> Vec<Finding> {
-        let unclear = self.there.unclear().into_iter();
-        unclear
-            .map(|(key, reason)| {
-                self.at_gateway(
-                    FindingId::OpenclawUnread,
-                    Severity::Info,
-                    key,
-                    format!("{key} could not be compared: it {reason}"),
-                    "write it out there, or compare it by hand",
-                )
-            })
-            .collect()
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Sides, TRUSTED_PROXY};
 use crate::config::ScopeRule;
 use crate::policy::is_foreign;
 
-const MODE: &str = "gateway.auth.mode";
+pub(super) const MODE: &str = "gateway.auth.mode";
 const CREDENTIAL: &str = "upstream.credential";
 /// What every request of a user has when it reaches the gateway.
 const ALWAYS_SENT: [&str; 7] = [
@@ -97,10 +97,15 @@ pub(super) fn check(sides: &Sides<'_>) -> Vec<Finding> {
 
 /// A password may stand there, for programs on the gateway's own host.
 fn token_beside(sides: &Sides<'_>) -> Vec<Finding> {
+    // In another mode it may be right.
+    let severity = match sides.there.text(MODE) {
+        Said::Unclear(_) => Severity::Warning,
+        Said::This(_) | Said::Nothing => Severity::Critical,
+    };
     let finding = |key: &str, what: &str| {
         sides.at_gateway(
             FindingId::OpenclawSecretBeside,
-            Severity::Critical,
+            severity,
             key,
             "a token is set beside trusted-proxy mode: the gateway does not start",
             format!("take {what} out of openclaw.json"),
@@ -155,6 +160,7 @@ fn required_headers(sides: &Sides<'_>) -> Vec<Finding> {
     };
     let required = sides.there.texts(key).this().unwrap_or_default();
     let missing: Vec<String> = required
+        .items
         .iter()
         .map(|name| name.trim().to_ascii_lowercase())
         .filter(|name| !is_sent(name))

@@ -6,7 +6,7 @@ use super::super::deployment::Target;
 use super::super::finding::{Finding, Severity};
 use super::super::finding_id::FindingId;
 use super::Sides;
-use super::document::Said;
+use super::document::{Said, Texts};
 use crate::config::UpstreamUrl;
 use crate::policy::TrustedNets;
 use ipnet::IpNet;
@@ -48,18 +48,20 @@ pub(super) fn trust(sides: &Sides<'_>) -> Vec<Finding> {
 fn trusted(sides: &Sides<'_>, sources: &BTreeSet<IpAddr>) -> Vec<Finding> {
     let entries = match sides.there.texts(TRUSTED) {
         Said::Unclear(_) => return Vec::new(),
-        Said::Nothing => Vec::new(),
+        Said::Nothing => Texts::default(),
         Said::This(entries) => entries,
     };
     // What the gateway can't read matches nothing there either.
     let nets: Vec<TrustedNets> = entries
+        .items
         .iter()
         .filter_map(|entry| TrustedNets::parse([entry]).ok())
         .collect();
     let mut findings = Vec::new();
     let is_trusted = |source: &&IpAddr| nets.iter().any(|net| net.contains(**source));
     let strangers: Vec<&IpAddr> = sources.iter().filter(|it| !is_trusted(it)).collect();
-    if !strangers.is_empty() {
+    // An entry that wasn't read may be Portcullis'.
+    if !strangers.is_empty() && entries.is_complete() {
         let quoted: Vec<String> = strangers.iter().map(|it| format!("\"{it}\"")).collect();
         findings.push(sides.at_gateway(
             FindingId::OpenclawTrustedProxies,
@@ -152,11 +154,11 @@ fn bind(sides: &Sides<'_>) -> Option<Finding> {
     let is_loopback = match sides.there.text(BIND) {
         Said::Unclear(_) => return None,
         Said::Nothing | Said::This("loopback") => true,
-        Said::This("custom") => {
-            let host = sides.there.text("gateway.customBindHost").this();
-            let host = host.and_then(|host| host.parse::<IpAddr>().ok());
-            host.is_some_and(|host| host.is_loopback())
-        }
+        Said::This("custom") => match sides.there.text("gateway.customBindHost") {
+            Said::Unclear(_) => return None,
+            Said::Nothing => false,
+            Said::This(host) => host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback()),
+        },
         Said::This(_) => false,
     };
     if sides.is_gateway_here() && !is_loopback {

@@ -2,7 +2,7 @@
 
 use super::includes;
 use crate::config::ImportError;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -65,49 +65,20 @@ pub(super) enum Said<T> {
     Unclear(&'static str),
 }
 
-const TEMPLATE: &str = "holds a ${…}, which only the gateway replaces";
-const OTHER_KIND: &str = "is of another kind than the gateway expects";
+/// A list, as far as it can be read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Texts<'a> {
+    /// The entries that were read.
+    pub(super) items: Vec<&'a str>,
+    /// Those that weren't, counted from 1, and why.
+    unread: Vec<(usize, &'static str)>,
+}
+
+pub(super) const TEMPLATE: &str = "holds a ${…}, which only the gateway replaces";
+pub(super) const OTHER_KIND: &str = "is of another kind than the gateway expects";
 
 /// The variable that sets the gateway's token.
 const TOKEN_VARIABLE: &str = "OPENCLAW_GATEWAY_TOKEN";
-
-/// What kind of value a key has.
-#[derive(Clone, Copy)]
-enum Kind {
-    Text,
-    Texts,
-    Flag,
-    Port,
-}
-
-/// Every key that is compared.
-const COMPARED: [(&str, Kind); 16] = [
-    ("gateway.port", Kind::Port),
-    ("gateway.bind", Kind::Text),
-    ("gateway.customBindHost", Kind::Text),
-    ("gateway.publicOrigin", Kind::Text),
-    ("gateway.trustedProxies", Kind::Texts),
-    ("gateway.auth.mode", Kind::Text),
-    ("gateway.auth.trustedProxy.userHeader", Kind::Text),
-    ("gateway.auth.trustedProxy.requiredHeaders", Kind::Texts),
-    ("gateway.auth.trustedProxy.allowUsers", Kind::Texts),
-    ("gateway.auth.trustedProxy.allowLoopback", Kind::Flag),
-    (
-        "gateway.auth.trustedProxy.deviceAutoApprove.enabled",
-        Kind::Flag,
-    ),
-    (
-        "gateway.auth.trustedProxy.deviceAutoApprove.scopes",
-        Kind::Texts,
-    ),
-    ("gateway.tls.enabled", Kind::Flag),
-    ("gateway.tailscale.mode", Kind::Text),
-    ("gateway.controlUi.allowedOrigins", Kind::Texts),
-    (
-        "gateway.controlUi.dangerouslyAllowHostHeaderOriginFallback",
-        Kind::Flag,
-    ),
-];
 
 impl OpenClaw {
     /// Reads a gateway's config and what it includes for its `gateway`.
@@ -149,10 +120,9 @@ impl OpenClaw {
         self.said(key, text)
     }
 
-    pub(super) fn texts(&self, key: &str) -> Said<Vec<&str>> {
+    pub(super) fn texts(&self, key: &str) -> Said<Texts<'_>> {
         self.said(key, |value| {
-            let items = value.as_array().ok_or(OTHER_KIND)?;
-            items.iter().map(text).collect()
+            value.as_array().map(|it| Texts::read(it)).ok_or(OTHER_KIND)
         })
     }
 
@@ -167,34 +137,34 @@ impl OpenClaw {
         })
     }
 
-    /// The members of an object that are lists of texts; others are passed over.
-    pub(super) fn lists(&self, key: &str) -> Vec<(&str, Vec<&str>)> {
-        let members = self.value(key).and_then(Value::as_object);
-        let members = members.into_iter().flat_map(Map::iter);
-        let lists = members.map(|(name, value)| {
-            let items = value.as_array().into_iter().flatten();
-            (name.as_str(), items.filter_map(Value::as_str).collect())
-        });
-        lists.collect()
+    /// The members of an object, each a list.
+    pub(super) fn lists(&self, key: &str) -> Said<Vec<(&str, Said<Texts<'_>>)>> {
+        self.said(key, |value| {
+            let members = value.as_object().ok_or(OTHER_KIND)?.iter();
+            let lists = members.map(|(name, value)| {
+                let list = match value.as_array() {
+                    Some(items) => Said::This(Texts::read(items)),
+                    None => Said::Unclear(OTHER_KIND),
+                };
+                (name.as_str(), list)
+            });
+            Ok(lists.collect())
+        })
     }
 
-    /// The keys that can't be compared, and why.
-    pub(super) fn unclear(&self) -> Vec<(&'static str, &'static str)> {
-        let found = COMPARED.iter().filter_map(|(key, kind)| {
-            let reason = match kind {
-                Kind::Text => self.text(key).reason(),
-                Kind::Texts => self.texts(key).reason(),
-                Kind::Flag => self.flag(key).reason(),
-                Kind::Port => self.port(key).reason(),
-            };
-            Some((*key, reason?))
+    /// The first of the objects around a key that is none, where there is one.
+    pub(super) fn no_object<'k>(&self, key: &'k str) -> Option<&'k str> {
+        let ends = key.match_indices('.').map(|(end, _)| &key[..end]);
+        let mut around = ends.filter(|around| {
+            let value = self.value(around);
+            value.is_some_and(|value| !value.is_object() && !value.is_null())
         });
-        found.collect()
+        around.next()
     }
 
-    /// What stands under `gateway.…`.
+    /// What stands under `gateway` or `gateway.…`.
     fn value(&self, key: &str) -> Option<&Value> {
-        let mut names = key.strip_prefix("gateway.")?.split('.');
+        let mut names = key.strip_prefix("gateway")?.split('.').skip(1);
         names.try_fold(&self.gateway, |value, name| value.get(name))
     }
 
@@ -204,6 +174,7 @@ impl OpenClaw {
         read: impl FnOnce(&'a Value) -> Result<T, &'static str>,
     ) -> Said<T> {
         match self.value(key).map(read) {
+            None if self.no_object(key).is_some() => Said::Unclear(OTHER_KIND),
             None => Said::Nothing,
             Some(Ok(this)) => Said::This(this),
             Some(Err(reason)) => Said::Unclear(reason),
@@ -219,7 +190,7 @@ impl<T> Said<T> {
         }
     }
 
-    fn reason(self) -> Option<&'static str> {
+    pub(super) fn reason(&self) -> Option<&'static str> {
         match self {
             Self::Unclear(reason) => Some(reason),
             Self::Nothing | Self::This(_) => None,
@@ -227,9 +198,26 @@ impl<T> Said<T> {
     }
 }
 
-impl Said<&str> {
-    pub(super) fn is(&self, text: &str) -> bool {
-        matches!(self, Self::This(this) if *this == text)
+impl<'a> Texts<'a> {
+    fn read(values: &'a [Value]) -> Self {
+        let mut texts = Self::default();
+        for (index, value) in values.iter().enumerate() {
+            match text(value) {
+                Ok(item) => texts.items.push(item),
+                Err(reason) => texts.unread.push((index + 1, reason)),
+            }
+        }
+        texts
+    }
+
+    /// Whether nothing is missing: only then does it tell what isn't on the list.
+    pub(super) fn is_complete(&self) -> bool {
+        self.unread.is_empty()
+    }
+
+    /// The entries that weren't read, counted from 1, and why.
+    pub(super) fn unread(&self) -> &[(usize, &'static str)] {
+        &self.unread
     }
 }
 

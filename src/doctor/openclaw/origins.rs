@@ -4,7 +4,7 @@ use super::super::checklist::listed;
 use super::super::finding::{Finding, Place, Severity};
 use super::super::finding_id::FindingId;
 use super::Sides;
-use super::document::Said;
+use super::document::{Said, Texts};
 use std::net::IpAddr;
 use url::Url;
 
@@ -26,10 +26,10 @@ pub(super) fn check(sides: &Sides<'_>, hosts: &[String]) -> Vec<Finding> {
     }
     let allowed = match sides.there.texts(ORIGINS) {
         Said::Unclear(_) => return findings,
-        Said::Nothing => Vec::new(),
+        Said::Nothing => Texts::default(),
         Said::This(allowed) => allowed,
     };
-    if allowed.iter().any(|origin| origin.trim() == "*") {
+    if allowed.items.iter().any(|origin| origin.trim() == "*") {
         findings.push(sides.at_gateway(
             FindingId::OpenclawAllowedOrigins,
             Severity::Warning,
@@ -42,7 +42,12 @@ pub(super) fn check(sides: &Sides<'_>, hosts: &[String]) -> Vec<Finding> {
         ));
         return findings;
     }
-    let allowed: Vec<Origin> = allowed.iter().filter_map(|it| Origin::read(it)).collect();
+    // What seems to be missing may be an entry that wasn't read.
+    if !allowed.is_complete() {
+        return findings;
+    }
+    let allowed = allowed.items.iter();
+    let allowed: Vec<Origin> = allowed.filter_map(|it| Origin::read(it)).collect();
     findings.extend(refused(sides, hosts, &allowed));
     findings.extend(certificate(sides, &allowed));
     findings

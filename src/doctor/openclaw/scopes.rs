@@ -21,7 +21,7 @@ pub(super) fn check(sides: &Sides<'_>) -> Vec<Finding> {
 fn auto_approved(sides: &Sides<'_>) -> Option<Finding> {
     let is_on = sides.there.flag(&format!("{AUTO}.enabled")).this() == Some(true);
     let scopes = sides.there.texts(&format!("{AUTO}.scopes")).this();
-    let grants_admin = scopes.is_some_and(|scopes| scopes.contains(&ADMIN));
+    let grants_admin = scopes.is_some_and(|scopes| scopes.items.contains(&ADMIN));
     let is_limited = matches!(
         sides.here.config.gateway.trusted_proxy.scopes,
         ScopeRule::Ceilings(_)
@@ -45,9 +45,11 @@ fn never_let_through(sides: &Sides<'_>) -> Vec<Finding> {
     let ScopeRule::Ceilings(ceilings) = &sides.here.config.gateway.trusted_proxy.scopes else {
         return Vec::new();
     };
-    let granted = sides.there.lists(IDENTITY).into_iter();
-    let cut = granted.filter_map(|(user, scopes)| {
+    let granted = sides.there.lists(IDENTITY).this().unwrap_or_default();
+    let cut = granted.into_iter().filter_map(|(user, scopes)| {
         let cut: Vec<&str> = scopes
+            .this()?
+            .items
             .into_iter()
             .filter(|scope| !ceilings.permits(user, scope))
             .collect();

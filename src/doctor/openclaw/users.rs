@@ -4,7 +4,7 @@ use super::super::checklist::listed;
 use super::super::finding::{Finding, Severity};
 use super::super::finding_id::FindingId;
 use super::Sides;
-use super::document::Said;
+use super::document::{Said, Texts};
 use crate::policy::AllowUsers;
 use std::collections::BTreeSet;
 
@@ -19,34 +19,42 @@ pub(super) fn check(sides: &Sides<'_>) -> Vec<Finding> {
     };
     let there = match sides.there.texts(KEY) {
         Said::Unclear(_) => return Vec::new(),
-        Said::Nothing => Vec::new(),
+        Said::Nothing => Texts::default(),
         Said::This(users) => users,
     };
+    let is_complete = there.is_complete();
     // The gateway gets a service's name as the user.
     let assertion = sides.here.config.gateway.trusted_proxy.assertion.as_ref();
     let services = assertion.into_iter().flat_map(|it| &it.rule.services);
     let services = services.map(|service| &**service);
-    match (here, there.as_slice()) {
-        (AllowUsers::Any, []) => Vec::new(),
-        (AllowUsers::Any, there) => vec![anyone_here(sides, there)],
-        (AllowUsers::Only(here), there) => {
+    match here {
+        AllowUsers::Any if there.items.is_empty() && is_complete => Vec::new(),
+        AllowUsers::Any => vec![anyone_here(sides, &there)],
+        AllowUsers::Only(here) => {
             let here: BTreeSet<&str> = here.iter().chain(services).collect();
-            match there {
-                [] => vec![anyone_there(sides, &here)],
-                there => differences(sides, &here, there),
+            match there.items.as_slice() {
+                [] if is_complete => vec![anyone_there(sides, &here)],
+                _ => differences(sides, &here, &there),
             }
         }
     }
 }
 
-fn anyone_here(sides: &Sides<'_>, there: &[&str]) -> Finding {
+fn anyone_here(sides: &Sides<'_>, there: &Texts<'_>) -> Finding {
+    let whom = match (there.items.as_slice(), there.is_complete()) {
+        ([], _) => "those on its list".to_owned(),
+        (items, true) => some(items.iter().copied()),
+        (items, false) => format!(
+            "{}, and who else is on its list",
+            some(items.iter().copied())
+        ),
+    };
     sides.here.finding(
         FindingId::OpenclawAllowUsers,
         Severity::Warning,
         "gateway.auth.trustedProxy",
         format!(
-            "Portcullis lets anyone in whom a trusted proxy names, and the gateway only {}",
-            some(there.iter().copied())
+            "Portcullis lets anyone in whom a trusted proxy names, and the gateway only {whom}"
         ),
         "set allowUsers to the gateway's list",
     )
@@ -65,9 +73,12 @@ fn anyone_there(sides: &Sides<'_>, here: &BTreeSet<&str>) -> Finding {
     )
 }
 
-fn differences(sides: &Sides<'_>, here: &BTreeSet<&str>, there: &[&str]) -> Vec<Finding> {
-    let there: BTreeSet<&str> = there.iter().copied().collect();
-    let only_here: Vec<&str> = here.difference(&there).copied().collect();
+fn differences(sides: &Sides<'_>, here: &BTreeSet<&str>, there: &Texts<'_>) -> Vec<Finding> {
+    // Whoever seems to be missing may be an entry that wasn't read.
+    let is_complete = there.is_complete();
+    let there: BTreeSet<&str> = there.items.iter().copied().collect();
+    let only_here = here.difference(&there).copied();
+    let only_here: Vec<&str> = only_here.filter(|_| is_complete).collect();
     let only_there: Vec<&str> = there.difference(here).copied().collect();
     let mut findings = Vec::new();
     if !only_here.is_empty() {

@@ -502,10 +502,25 @@ fn what_only_the_gateway_can_read_is_told_of() {
     let both = Both::new();
     let key = "gateway.auth.trustedProxy.userHeader";
     both.set(key, &json!("${USER_HEADER}"));
-    both.found("OPENCLAW_UNREAD", "info", "write it out there");
+    both.found("OPENCLAW_UNREAD", "warning", "write it out there");
     assert!(!both.examine().has("OPENCLAW_USER_HEADER"));
     both.set(key, &json!("x-forwarded-user"));
     both.cleared("OPENCLAW_UNREAD");
+}
+
+#[test]
+fn what_was_not_read_makes_nothing_else_right() {
+    let both = Both::new();
+    both.set("gateway.auth.mode", &json!("${MODE}"));
+    both.set("gateway.trustedProxies", &json!(["0.0.0.0/0", "${PROXY}"]));
+    let report = both.examine();
+    assert_eq!(report.of("OPENCLAW_UNREAD", "warning").len(), 2, "{report}");
+    assert_eq!(
+        report.of("OPENCLAW_TRUSTED_PROXIES", "critical").len(),
+        1,
+        "{report}"
+    );
+    assert_eq!(report.code, 1, "{report}");
 }
 
 #[test]
