@@ -2,6 +2,7 @@
 //! one that knows exit codes.
 
 mod admin_client;
+mod barrier;
 mod check;
 mod completions;
 mod config;

@@ -17,6 +17,7 @@ mod finding_id;
 mod key_lines;
 mod look;
 mod model_credentials;
+mod onlooker;
 mod openclaw;
 mod running;
 mod unit_environment;
@@ -28,13 +29,16 @@ pub use assignment::Assignment;
 pub use audit::{Unresolved, audit_secrets};
 pub use checklist::check_deployment;
 pub use custody::{FileFacts, Guard, GuardedFile};
-pub use deployment::{Answer, Certificate, Deployment, Gateway, Key, ServiceProcess, Target};
+pub use deployment::{
+    Answer, Certificate, Deployment, Gateway, Key, ServiceProcess, Target, UsersUnread,
+};
 pub use facts::Facts;
 pub use finding::{Finding, Place, Severity};
 pub use finding_id::FindingId;
 pub use key_lines::KeyLines;
 pub use look::Look;
 pub use model_credentials::{check_model_credentials, check_token_sinks};
+pub use onlooker::{Barrier, Onlooker, Verdict};
 pub use openclaw::{OpenClaw, OpenClawError, check_openclaw};
 pub use running::{Running, check_running, unanswered};
 pub use unit_file::{EnvironmentFilePath, UnitFile};

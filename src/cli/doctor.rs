@@ -119,7 +119,7 @@ fn surroundings(
     let mut deployment = Deployment::gather(&loaded.config, &loaded.path);
     let mut findings = running::examine(loaded, &surroundings.facts, &mut deployment);
     findings.extend(surroundings.audit(loaded));
-    findings.extend(surroundings.refusals(loaded));
+    findings.extend(surroundings.refusals(loaded, &deployment));
     findings.extend(surroundings.exposures(loaded));
     let (config, facts) = (&loaded.config, &surroundings.facts);
     findings.extend(check_deployment(config, facts, &deployment));

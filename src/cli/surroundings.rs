@@ -1,9 +1,11 @@
 //! What the commands that judge a configuration gather around it.
 
+use super::barrier::barrier;
 use super::chain;
 use super::config_file::Loaded;
 use crate::doctor::{
-    Facts, Finding, FindingId, Severity, USUAL_FOLDERS, Unresolved, audit_secrets,
+    Deployment, Facts, Finding, FindingId, Onlooker, Severity, USUAL_FOLDERS, Unresolved, Verdict,
+    audit_secrets,
 };
 use crate::secrets::{SecretSource, env};
 use crate::server;
@@ -33,7 +35,8 @@ impl Surroundings {
 
     /// What else would keep Portcullis from starting. The file of users is left to the
     /// checklist.
-    pub(super) fn refusals(&self, loaded: &Loaded) -> Vec<Finding> {
+    pub(super) fn refusals(&self, loaded: &Loaded, deployment: &Deployment) -> Vec<Finding> {
+        let onlooker = Onlooker::of(&self.facts, deployment);
         let exposed = server::exposed(&loaded.config, &loaded.path, &env::Process);
         let errors = refusals(&loaded.config, &self.secrets)
             .into_iter()
@@ -46,15 +49,22 @@ impl Surroundings {
         };
         let errors = errors.filter(|error| error.code().is_none() && !is_of_users(error));
         errors
-            .map(|error| Finding {
-                id: FindingId::StartRefused,
-                severity: Severity::Critical,
-                evidence: format!("Portcullis does not start: {}", chain(&error)),
-                remedy: error.remedy().unwrap_or_else(|| {
-                    "mend what is named there; `portcullis check --resolve` says when it is good"
-                        .to_owned()
-                }),
-                place: self.facts.at_key(error.key()),
+            .map(|error| {
+                let Verdict {
+                    severity,
+                    evidence,
+                    remedy,
+                } = match barrier(&error) {
+                    Some(barrier) => onlooker.judge(&chain(&error), barrier),
+                    None => refused(&error),
+                };
+                Finding {
+                    id: FindingId::StartRefused,
+                    severity,
+                    evidence,
+                    remedy,
+                    place: self.facts.at_key(error.key()),
+                }
             })
             .collect()
     }
@@ -77,6 +87,17 @@ impl Surroundings {
     /// What is wrong with the secrets, the worst first.
     pub(super) fn audit(&self, loaded: &Loaded) -> Vec<Finding> {
         audit_secrets(&loaded.config, &self.facts, &self.unresolved)
+    }
+}
+
+/// What keeps every user from starting it.
+fn refused(error: &BuildError) -> Verdict {
+    Verdict {
+        severity: Severity::Critical,
+        evidence: format!("Portcullis does not start: {}", chain(error)),
+        remedy: error.remedy().unwrap_or_else(|| {
+            "mend what is named there; `portcullis check --resolve` says when it is good".to_owned()
+        }),
     }
 }
 

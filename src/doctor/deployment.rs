@@ -18,6 +18,7 @@ use crate::policy::AllowUsers;
 use crate::regular_file;
 use crate::unix_time::unix_seconds;
 use nix::sys::resource::{Resource, getrlimit};
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::SystemTime;
@@ -46,9 +47,18 @@ pub struct Deployment {
     /// be read.
     pub chain: Vec<Certificate>,
     /// Who may pass; an error says why that can't be told.
-    pub users: Result<AllowUsers, String>,
+    pub users: Result<AllowUsers, UsersUnread>,
     /// Files beside the secrets that decide who may pass.
     pub rule_files: Vec<GuardedFile>,
+}
+
+/// Why it can't be told who may pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsersUnread {
+    /// What is wrong with the file of users.
+    pub reason: String,
+    /// Whether this user may not read it, so that nothing is known of it.
+    pub is_denied: bool,
 }
 
 impl Deployment {
@@ -113,13 +123,20 @@ fn own_listeners(config: &Config) -> Vec<SocketAddr> {
     front.chain(others.into_iter().flatten()).collect()
 }
 
-fn users(source: &AllowUsersSource) -> Result<AllowUsers, String> {
+fn users(source: &AllowUsersSource) -> Result<AllowUsers, UsersUnread> {
     match source {
         AllowUsersSource::Inline(users) => Ok(users.clone()),
         AllowUsersSource::File(path) => {
-            let text = regular_file::read_to_string(path, MAX_USERS_BYTES)
-                .map_err(|error| error.to_string())?;
-            parse_users_file(&text).map_err(|error| error.to_string())
+            let text = regular_file::read_to_string(path, MAX_USERS_BYTES).map_err(|error| {
+                UsersUnread {
+                    reason: error.to_string(),
+                    is_denied: error.kind() == ErrorKind::PermissionDenied,
+                }
+            })?;
+            parse_users_file(&text).map_err(|error| UsersUnread {
+                reason: error.to_string(),
+                is_denied: false,
+            })
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::config::{Config, MAX_CONFIG_BYTES, TlsKey};
 use crate::credentials::TokenSink;
 use crate::regular_file;
 use crate::secrets::{Custody, Environment, Provider, is_in_volume, way_to};
+use nix::unistd::User;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -19,6 +20,8 @@ use zeroize::Zeroizing;
 pub struct Facts {
     /// The effective user's id.
     pub user: u32,
+    /// Its name, where it has one.
+    pub user_name: Option<String>,
     /// The config's file.
     pub config_path: PathBuf,
     /// What that file is like.
@@ -44,8 +47,10 @@ impl Facts {
         folders: &[PathBuf],
         environment: Environment<'_>,
     ) -> Self {
+        let user = nix::unistd::geteuid();
         Self {
-            user: nix::unistd::geteuid().as_raw(),
+            user: user.as_raw(),
+            user_name: User::from_uid(user).ok().flatten().map(|it| it.name),
             config_path: config_path.to_owned(),
             config_file: FileFacts::of(config_path),
             key_lines: key_lines(config_path),

@@ -17,6 +17,8 @@ pub struct UnitFile {
     pub environment_files: Vec<EnvironmentFilePath>,
     /// The user that it runs as (`User=`), the last one set.
     pub user: Option<String>,
+    /// The groups that it names (`Group=`, `SupplementaryGroups=`).
+    pub groups: Vec<String>,
     /// Whether it has a user of its own while it runs (`DynamicUser=`).
     pub has_dynamic_user: Option<bool>,
     /// The files that it may open (`LimitNOFILE=`), the larger number of two.
@@ -74,6 +76,9 @@ impl UnitFile {
                 }
             }
             "User" => self.user = Some(value.to_owned()),
+            "Group" | "SupplementaryGroups" => {
+                self.groups.extend(words(value));
+            }
             "DynamicUser" => self.has_dynamic_user = truth(value),
             "LimitNOFILE" => self.open_files = open_files(value),
             _ => {}

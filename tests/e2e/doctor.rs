@@ -3,6 +3,7 @@
 
 mod host;
 mod mistakes;
+mod onlooker;
 mod openclaw;
 mod running;
 

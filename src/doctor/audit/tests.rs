@@ -27,6 +27,7 @@ fn config(rest: &str) -> (Config, KeyLines) {
 fn facts(mode: u32, key_lines: KeyLines) -> Facts {
     Facts {
         user: 1000,
+        user_name: None,
         config_path: PathBuf::from("/p.toml"),
         config_file: Look::Seen(FileFacts { owner: 1000, mode }),
         key_lines,

@@ -38,6 +38,7 @@ fn plain(url: &str) -> Config {
 pub(in crate::doctor) fn facts() -> Facts {
     Facts {
         user: ME,
+        user_name: None,
         config_path: "/etc/p.toml".into(),
         config_file: Look::Missing,
         key_lines: KeyLines::default(),
@@ -321,6 +322,7 @@ fn process(user: u32, core_bytes: u64, open_files: u64) -> ServiceProcess {
     ServiceProcess {
         pid: 7,
         user,
+        is_like_this: true,
         core_bytes: Some(core_bytes),
         is_unsealed: false,
         open_files: Some(open_files),

@@ -1,10 +1,13 @@
 //! Who may pass, and what they may do.
 
+use super::super::deployment::UsersUnread;
 use super::super::finding::{Finding, Severity};
 use super::super::finding_id::FindingId;
+use super::super::onlooker::{Barrier, Onlooker, Verdict};
 use super::Ground;
 use crate::config::{AllowUsersSource, ScopeRule};
 use crate::policy::AllowUsers;
+use std::path::Path;
 
 pub(super) fn check(ground: &Ground<'_>) -> Vec<Finding> {
     users(ground).into_iter().chain(scopes(ground)).collect()
@@ -24,20 +27,37 @@ fn users(ground: &Ground<'_>) -> Option<Finding> {
              provider may pass",
             "list the users: allowUsers = [\"nick@example.com\"]",
         )),
-        (AllowUsersSource::File(path), Err(reason)) => Some(ground.finding(
-            FindingId::AllowUsersUnreadable,
-            Severity::Critical,
-            &format!("{section}.allowUsersFile"),
-            format!("{}: {reason}: Portcullis does not start", path.display()),
-            format!(
-                "write one user a line into {}, readable by the service's user",
-                path.display()
-            ),
-        )),
+        (AllowUsersSource::File(path), Err(unread)) => Some(unreadable(ground, path, unread)),
         (AllowUsersSource::Inline(AllowUsers::Only(_)), _) | (AllowUsersSource::File(_), Ok(_)) => {
             None
         }
     }
+}
+
+fn unreadable(ground: &Ground<'_>, path: &Path, unread: &UsersUnread) -> Finding {
+    let problem = format!("{}: {}", path.display(), unread.reason);
+    let Verdict {
+        severity,
+        evidence,
+        remedy,
+    } = match unread.is_denied {
+        true => Onlooker::of(ground.facts, ground.deployment).judge(&problem, Barrier::Denied),
+        false => Verdict {
+            severity: Severity::Critical,
+            evidence: format!("{problem}: Portcullis does not start"),
+            remedy: format!(
+                "write one user a line into {}, readable by the service's user",
+                path.display()
+            ),
+        },
+    };
+    ground.finding(
+        FindingId::AllowUsersUnreadable,
+        severity,
+        "gateway.auth.trustedProxy.allowUsersFile",
+        evidence,
+        remedy,
+    )
 }
 
 fn scopes(ground: &Ground<'_>) -> Option<Finding> {

@@ -1,5 +1,6 @@
 //! The running processes that serve a config, as `/proc` shows them to every user.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -19,6 +20,8 @@ pub struct ServiceProcess {
     pub pid: u32,
     /// The effective user.
     pub user: u32,
+    /// Whether it has this process' user, and no groups that this one hasn't.
+    pub is_like_this: bool,
     /// How large a core file may become, in bytes.
     pub core_bytes: Option<u64>,
     /// Whether it was told to leave its memory open to core files and to its user.
@@ -113,11 +116,13 @@ fn served_by(pid: u32) -> Served {
 fn examine(pid: u32) -> Option<ServiceProcess> {
     let folder = folder(pid);
     let status = fs::read_to_string(folder.join("status")).ok()?;
+    let own = fs::read_to_string(Path::new(PROC).join("self/status")).unwrap_or_default();
     let limits = fs::read_to_string(folder.join("limits")).unwrap_or_default();
     let line = fs::read(folder.join("cmdline")).unwrap_or_default();
     Some(ServiceProcess {
         pid,
         user: effective_user(&status)?,
+        is_like_this: is_like(&status, &own),
         core_bytes: limit(&limits, "Max core file size", Which::Soft),
         is_unsealed: line
             .split(|byte| *byte == 0)
@@ -167,8 +172,33 @@ fn set_in(environment: Vec<u8>) -> Named {
 
 /// The second number of `Uid:` (`proc_pid_status(5)`).
 fn effective_user(status: &str) -> Option<u32> {
-    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    effective(status, "Uid:")
+}
+
+fn effective(status: &str, name: &str) -> Option<u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// Whether the first has the user of the second, and no further group.
+fn is_like(status: &str, own: &str) -> bool {
+    let user = effective_user(status);
+    let (groups, own_groups) = (groups(status), groups(own));
+    let are_ours = groups.zip(own_groups);
+    user.is_some()
+        && user == effective_user(own)
+        && are_ours.is_some_and(|(groups, own)| groups.is_subset(&own))
+}
+
+/// The effective and the supplementary groups.
+fn groups(status: &str) -> Option<BTreeSet<u32>> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Groups:"))?;
+    let groups = line
+        .split_ascii_whitespace()
+        .map(|group| group.parse().ok());
+    groups.chain([effective(status, "Gid:")]).collect()
 }
 
 #[derive(Clone, Copy)]
@@ -240,6 +270,26 @@ mod tests {
     }
 
     #[test]
+    fn a_process_is_like_this_one_where_it_may_do_no_more() {
+        let status = |user: u32, group: u32, groups: &str| {
+            format!("Uid:\t9\t{user}\t9\t9\nGid:\t9\t{group}\t9\t9\nGroups:\t{groups} \n")
+        };
+        let own = status(1000, 1000, "4 27");
+        for (other, is_like_own) in [
+            (status(1000, 1000, "4 27"), true),
+            (status(1000, 27, ""), true),
+            (status(1000, 1000, "4 27 112"), false),
+            (status(1000, 112, "4 27"), false),
+            (status(999, 1000, "4 27"), false),
+            ("Uid:\t1000\t1000\n".to_owned(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(is_like(&other, &own), is_like_own, "{other}");
+        }
+        assert!(!is_like("", ""));
+    }
+
+    #[test]
     fn a_process_is_found_by_its_name_and_its_config() {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("portcullis");
@@ -283,6 +333,7 @@ mod tests {
             assert_eq!(found.len(), 1, "{arguments:?} {variable:?}");
             assert_eq!(found[0].pid, child.id());
             assert_eq!(found[0].user, nix::unistd::geteuid().as_raw());
+            assert!(found[0].is_like_this);
             assert!(found[0].open_files.is_some() && found[0].core_bytes.is_some());
             assert_eq!(found[0].is_unsealed, arguments.len() > 2);
             assert_eq!(of(child.id()).as_ref(), Some(&found[0]));

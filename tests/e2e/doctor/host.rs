@@ -16,6 +16,7 @@ use time::{Duration, OffsetDateTime};
 
 /// A secret that no output may hold.
 pub(super) const CANARY: &str = "hunter2-Tr0ub4dor-0123456789abcdef";
+const PROGRAM: &str = env!("CARGO_BIN_EXE_portcullis");
 /// A variable that the tests set nowhere but for the program.
 const VARIABLE: &str = "PORTCULLIS_TEST_DOCTOR_TOKEN";
 
@@ -65,6 +66,7 @@ pub(super) struct Report {
 pub(super) struct Finding {
     pub(super) id: String,
     pub(super) severity: String,
+    pub(super) evidence: String,
     pub(super) remedy: String,
     pub(super) place: Value,
 }
@@ -172,7 +174,11 @@ impl Host {
 
     /// The exit code, stdout and stderr.
     pub(super) fn run(&self, arguments: &[&str]) -> (i32, String, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        self.run_by(Command::new(PROGRAM), arguments)
+    }
+
+    fn run_by(&self, mut program: Command, arguments: &[&str]) -> (i32, String, String) {
+        let output = program
             .arg("doctor")
             .arg("--config")
             .arg(self.path("portcullis.toml"))
@@ -204,12 +210,20 @@ impl Host {
     }
 
     pub(super) fn examine_with(&self, arguments: &[&str]) -> Report {
-        let (code, stdout, stderr) = self.run(&[&["--json"], arguments].concat());
-        assert_eq!(stderr, "");
-        Report {
-            code,
-            json: serde_json::from_str(&stdout).unwrap(),
-        }
+        Report::read(self.run(&[&["--json"], arguments].concat()))
+    }
+
+    /// As a user to whom modes matter: root is let by them.
+    pub(super) fn examine_bound_by_modes(&self) -> Report {
+        let program = match nix::unistd::geteuid().is_root() {
+            false => Command::new(PROGRAM),
+            true => {
+                let mut command = Command::new("setpriv");
+                command.args(["--bounding-set", "-dac_override,-dac_read_search", PROGRAM]);
+                command
+            }
+        };
+        Report::read(self.run_by(program, &["--json"]))
     }
 
     /// Does what a remedy says that begins with a command.
@@ -228,6 +242,14 @@ fn named(name: &str) -> DistinguishedName {
 }
 
 impl Report {
+    fn read((code, stdout, stderr): (i32, String, String)) -> Self {
+        assert_eq!(stderr, "");
+        Self {
+            code,
+            json: serde_json::from_str(&stdout).unwrap(),
+        }
+    }
+
     pub(super) fn findings(&self) -> impl Iterator<Item = Finding> {
         let findings = self.json["findings"].as_array().unwrap().clone();
         findings
