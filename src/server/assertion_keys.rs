@@ -64,13 +64,11 @@ pub(super) fn look(snapshot: &Snapshot, health: &Health, metrics: &Metrics) {
 /// What an operator wants to know of them.
 pub(super) fn describe(signed: &SignedIdentity) -> Value {
     let state = signed.verifier().keys().state();
-    let (keys_url, discovery_url) = match signed.keys() {
-        KeysPlace::Url(url) => (Some(url.as_str()), None),
-        KeysPlace::Discovered { document, .. } => (None, Some(document.as_str())),
-    };
+    let url = signed.keys().url().as_str();
+    let is_discovered = matches!(signed.keys(), KeysPlace::Discovered { .. });
     json!({
-        "keysUrl": keys_url,
-        "discoveryUrl": discovery_url,
+        "keysUrl": (!is_discovered).then_some(url),
+        "discoveryUrl": is_discovered.then_some(url),
         "keys": state.good,
         "fetchedAt": state.fetched,
         "goodUntil": (state.good > 0).then_some(state.good_until),

@@ -108,6 +108,14 @@ impl Scene {
     }
 }
 
+/// Why the issuer's keys can't be fetched, as the log has it.
+async fn fetch_error(sidecar: &Sidecar) -> String {
+    let line = sidecar
+        .logged(|line| line["message"] == "the issuer's keys can't be fetched")
+        .await;
+    line["error.detail"].as_str().unwrap().to_owned()
+}
+
 /// The fields of a request of nick's with a token.
 fn signed(token: &str) -> String {
     format!("{PROTO}x-forwarded-user: {NICK}\r\nx-signed: {token}\r\n")

@@ -17,13 +17,6 @@ fn token_of(signer: &Signer, id: &str, issuer: &str) -> String {
     signer.token(&header("ES256", id), &claims_but("iss", issuer))
 }
 
-async fn fetch_error(sidecar: &Sidecar) -> String {
-    let line = sidecar
-        .logged(|line| line["message"] == "the issuer's keys can't be fetched")
-        .await;
-    line["error.detail"].as_str().unwrap().to_owned()
-}
-
 #[tokio::test]
 async fn the_keys_are_found_where_the_issuer_says_and_followed_where_it_moves_them() {
     let signer = Signer::p256();
