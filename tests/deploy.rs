@@ -17,6 +17,12 @@ mod portcullis;
 mod recipe;
 #[path = "deploy/recorder.rs"]
 mod recorder;
+#[allow(
+    dead_code,
+    reason = "ports on both of loopback's addresses are for `e2e`"
+)]
+#[path = "e2e/reserved_port.rs"]
+mod reserved_port;
 #[path = "deploy/sandbox.rs"]
 mod sandbox;
 

@@ -18,6 +18,9 @@ mod frames;
 mod front_end;
 mod peer;
 mod placeholder;
+#[allow(dead_code)]
+#[path = "../e2e/reserved_port.rs"]
+mod reserved_port;
 mod round;
 mod shown_by;
 #[allow(dead_code)]

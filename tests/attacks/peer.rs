@@ -5,10 +5,11 @@ use crate::client::client_config;
 use crate::corpus::Row;
 use crate::fire::Mark;
 use crate::front_end::{FrontEnd, PATIENCE, cast, preamble};
+use crate::reserved_port::reserve;
 use crate::sidecar::write_certificate;
 use crate::upstream::Upstream;
 use std::collections::{BTreeSet, HashMap};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -75,25 +76,13 @@ impl Kind {
     /// `rows` that its own knows.
     pub(crate) fn spawn(&self, upstream: &Upstream, rows: &[&Row]) -> Peer {
         let configs: BTreeSet<&str> = rows.iter().map(|row| row.config.as_str()).collect();
-        // It can't be told to take any free port: one may be gone when it starts.
-        let mut said = String::new();
-        for _ in 0..5 {
-            match self.try_spawn(upstream, &configs) {
-                Ok(peer) => return peer,
-                Err(stderr) => said = stderr,
-            }
-        }
-        panic!("{} does not start: {said}", self.name);
-    }
-
-    fn try_spawn(&self, upstream: &Upstream, configs: &BTreeSet<&str>) -> Result<Peer, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         write_certificate(path);
         let read = |name: &str| std::fs::read_to_string(path.join(name)).unwrap();
         let both = read("cert.pem") + &read("key.pem");
         std::fs::write(path.join("both.pem"), both).unwrap();
-        let ports = free_ports(configs);
+        let ports = reserve_ports(&configs);
         let mut known = HashMap::new();
         for source in std::fs::read_dir(self.sources()).unwrap() {
             let source = source.unwrap().path();
@@ -127,11 +116,11 @@ impl Kind {
             folder,
             ports: known,
         };
-        if peer.is_up() {
-            Ok(peer)
-        } else {
-            Err(std::fs::read_to_string(peer.folder.path().join("stderr")).unwrap())
+        if !peer.is_up() {
+            let said = std::fs::read_to_string(peer.folder.path().join("stderr")).unwrap();
+            panic!("{} does not start: {said}", self.name);
         }
+        peer
     }
 
     fn sources(&self) -> PathBuf {
@@ -141,15 +130,12 @@ impl Kind {
     }
 }
 
-/// A free port for each name, all found before any is given back.
-fn free_ports(configs: &BTreeSet<&str>) -> Vec<(String, u16)> {
-    let held: Vec<_> = configs
+/// A port for each name.
+fn reserve_ports(configs: &BTreeSet<&str>) -> Vec<(String, u16)> {
+    configs
         .iter()
         .flat_map(|config| ["http", "tls"].map(|kind| format!("{config}-{kind}")))
-        .map(|name| (name, TcpListener::bind("127.0.0.1:0").unwrap()))
-        .collect();
-    held.iter()
-        .map(|(name, listener)| (name.clone(), listener.local_addr().unwrap().port()))
+        .map(|name| (name, reserve().port()))
         .collect()
 }
 

@@ -12,7 +12,8 @@ use portcullis::probe::{Nonce, ProbeAnswer};
 use serde_json::{Value, json};
 
 use crate::recorder::Recorder;
-use crate::sandbox::{PORTCULLIS, PUBLIC_NAME, Running, Sandbox, free_address};
+use crate::reserved_port::reserve;
+use crate::sandbox::{PORTCULLIS, PUBLIC_NAME, Running, Sandbox};
 
 const SESSION: &str = "c4nary-session";
 
@@ -32,7 +33,7 @@ impl Chain {
     fn start(http: &str, headers: &str) -> Self {
         let sandbox = Sandbox::new();
         let (gateway, raw) = (Recorder::gateway(), Recorder::gateway());
-        let (door, admin, edge) = (free_address(), free_address(), free_address());
+        let (door, admin, edge) = (reserve(), reserve(), reserve());
         let config = format!(
             "[listen]\naddress = \"{door}\"\n[upstream]\nurl = \"http://{}\"\n\
              [gateway]\ntrustedProxies = [\"127.0.0.1\"]\n[gateway.auth]\nmode = \"trusted-proxy\"\n\

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use crate::client::{Answer, Client};
 use crate::portcullis::Portcullis;
 use crate::recorder::Recorder;
-use crate::sandbox::{PUBLIC_NAME, Running, Sandbox, free_address};
+use crate::reserved_port::reserve;
+use crate::sandbox::{PUBLIC_NAME, Running, Sandbox};
 
 /// An identity proxy in front of Portcullis in front of a recording upstream.
 pub(crate) struct Chain {
@@ -32,7 +33,7 @@ impl Chain {
                     format!("server {portcullis};"),
                     format!("http://{oauth2_proxy}"),
                 );
-                let redirect = format!("listen {};", free_address());
+                let redirect = format!("listen {};", reserve());
                 let (edge_dir, tls) = (sandbox.text("edge/"), sandbox.text("tls/"));
                 let site = sandbox.write_from(
                     "deploy/identity-proxies/nginx-oauth2-proxy/nginx.conf",
@@ -127,7 +128,7 @@ impl Chain {
         let oauth2_proxy = Recorder::oauth2_proxy();
         let config = format!("deploy/identity-proxies/{folder}/portcullis.toml");
         let portcullis = Portcullis::start(&sandbox, &config, gateway.address(), &[]);
-        let edge = free_address();
+        let edge = reserve();
         let proxy = start_proxy(&sandbox, edge, portcullis.door, oauth2_proxy.address());
         let client = Client::new(
             edge,

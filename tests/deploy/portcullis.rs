@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::client;
-use crate::sandbox::{PORTCULLIS, Running, Sandbox, free_address, with_replacements};
+use crate::reserved_port::reserve;
+use crate::sandbox::{PORTCULLIS, Running, Sandbox, with_replacements};
 
 /// A configuration from `deploy/`, on addresses of this machine.
 pub(crate) struct Configuration {
@@ -25,7 +26,7 @@ impl Configuration {
         more: &[(&str, &str)],
         appended: &str,
     ) -> Self {
-        let (door, admin) = (free_address(), free_address());
+        let (door, admin) = (reserve(), reserve());
         let tls = sandbox.text("tls/");
         let (door_text, admin_text, upstream_text) = (
             format!("\"{door}\""),

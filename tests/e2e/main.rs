@@ -37,6 +37,7 @@ mod refresh;
 mod reload;
 mod reload_command;
 mod reload_files;
+mod reserved_port;
 mod revocation;
 mod revoked_streams;
 mod rotation;

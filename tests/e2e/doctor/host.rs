@@ -1,6 +1,7 @@
 //! A deployment of its own: a config, a chain of certificates, a gateway's port and a
 //! folder of units.
 
+use crate::reserved_port::reserve;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
 };
@@ -99,12 +100,13 @@ impl Default for Certificate {
 
 impl Host {
     pub(super) fn new() -> Self {
-        let gateway = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = gateway.local_addr().unwrap().port();
+        // Reserved, since the gateway may leave it for a while.
+        let address = reserve();
+        let gateway = TcpListener::bind(address).unwrap();
         let host = Self {
             folder: tempfile::tempdir().unwrap(),
             gateway: Mutex::new(Some(gateway)),
-            port,
+            port: address.port(),
         };
         fs::create_dir(host.path("units")).unwrap();
         host.certify(&Certificate::default());

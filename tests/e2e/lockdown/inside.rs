@@ -1,5 +1,6 @@
 //! The lock-down itself, called as `run` calls it, and tried from within.
 
+use crate::reserved_port::reserve;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use nix::sys::prctl;
@@ -28,8 +29,7 @@ fn a_process_that_is_locked_down_reaches_nothing_else() {
         fs::create_dir(path(name)).unwrap();
     }
     fs::write(path("outside/shadow"), "root:s3cret").unwrap();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
+    let port = reserve().port();
     let config = format!(
         "[listen]\naddress = \"127.0.0.1:{port}\"\n[upstream]\nurl = \"http://127.0.0.1:9\"\n\
          [gateway]\ntrustedProxies = [\"10.0.0.1\"]\n[gateway.auth]\nmode = \"trusted-proxy\"\n\
@@ -41,7 +41,6 @@ fn a_process_that_is_locked_down_reaches_nothing_else() {
     );
     fs::write(path("config/portcullis.toml"), config).unwrap();
     fs::write(path("config/users"), "nick").unwrap();
-    drop(free);
     let output = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",

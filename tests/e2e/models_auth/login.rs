@@ -3,6 +3,7 @@
 use super::{Home, text};
 use crate::client::{Connection, Response};
 use crate::oauth_server::{ACCOUNT, CANARY, OAuthServer};
+use crate::reserved_port::reserve_on_both;
 use crate::sidecar::PATIENCE;
 use serde_json::json;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -30,20 +31,9 @@ struct Ended {
     said: String,
 }
 
-/// A port that is free on both of loopback's addresses.
-fn free_port() -> u16 {
-    loop {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        if TcpListener::bind(("::1", port)).is_ok() {
-            return port;
-        }
-    }
-}
-
 impl Begun {
     fn new(home: &Home, server: &OAuthServer, further: &[&str]) -> Self {
-        Self::at(home, server, free_port(), further)
+        Self::at(home, server, reserve_on_both(), further)
     }
 
     fn at(home: &Home, server: &OAuthServer, port: u16, further: &[&str]) -> Self {
@@ -312,8 +302,8 @@ async fn a_wrong_code_and_every_error_of_the_provider_are_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_server_that_is_not_there_is_told() {
     let (home, server) = (Home::new(), OAuthServer::spawn().await);
-    let nowhere = format!("http://127.0.0.1:{}/token", free_port());
-    let port = free_port().to_string();
+    let nowhere = format!("http://127.0.0.1:{}/token", reserve_on_both());
+    let port = reserve_on_both().to_string();
     let arguments = [
         "login",
         "--provider=openai-codex",

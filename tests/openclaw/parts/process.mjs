@@ -6,10 +6,14 @@ import net from "node:net";
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+const givenPorts = new Set();
+
 /** A free port below those that the kernel gives away: no other program gets it before it is bound, seconds later. */
 export async function freePort() {
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 12_000);
+    if (givenPorts.has(port)) continue;
+    givenPorts.add(port);
     const probe = net.createServer();
     const free = await new Promise((resolve) => {
       probe.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true));
