@@ -8,17 +8,15 @@ use super::profiles::{Loaded, Profiles};
 use super::refresher::{Refreshed, refreshed};
 use crate::config::SharedKeys;
 use crate::credentials::order::{ordered, serves};
-use crate::credentials::status::Fare;
-use crate::credentials::{Login, OAuthTokens, Profile, ProfileId};
+use crate::credentials::{Login, OAuthTokens, Profile, ProfileId, UnixMillis};
 use crate::secrets::SecretValue;
 use crate::snapshot::{BackDoor, Provider};
 use http::{HeaderName, HeaderValue};
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The credentials that a call may carry, the next to try first.
+/// The credentials that a call may carry, in the order in which they are tried.
 pub(super) struct Candidates {
     keeper: Arc<Keeper>,
     door: Arc<BackDoor>,
@@ -26,8 +24,9 @@ pub(super) struct Candidates {
     store: Option<Arc<Profiles>>,
     agent: Option<String>,
     folder: Option<PathBuf>,
-    untried: VecDeque<Choice>,
-    all: Vec<(CredentialKey, Mark)>,
+    all: Vec<Choice>,
+    /// How many of them have had their turn.
+    tried: usize,
     /// One of them was cooling down when it was its turn.
     was_cooling: bool,
     /// Profiles that an order leaves out.
@@ -36,8 +35,10 @@ pub(super) struct Candidates {
     unusable: Vec<String>,
 }
 
+#[derive(Clone)]
 enum Choice {
     Profile(ProfileId),
+    /// Its place in the provider's pool.
     Key(usize),
 }
 
@@ -80,24 +81,11 @@ impl Candidates {
             profiles.filter(|it| serves(it, &provider.name)).count()
         });
         let left_out = serving - profiles.len();
-        let mut all = Vec::new();
-        let mut untried = VecDeque::new();
-        for profile in profiles {
-            let key = CredentialKey {
-                folder: folder.clone(),
-                name: profile.id.to_string(),
-            };
-            let mark = loaded.as_ref().and_then(|loaded| loaded.mark_of(profile));
-            all.push((key, mark.unwrap_or_default()));
-            untried.push_back(Choice::Profile(profile.id.clone()));
-        }
-        if takes_keys {
-            for (index, key) in provider.keys.iter().enumerate() {
-                let mark = Mark::of_fingerprint(&key.key.fingerprint);
-                all.push((CredentialKey::of_pool(door, &provider.name, key), mark));
-                untried.push_back(Choice::Key(index));
-            }
-        }
+        let profiles = profiles
+            .into_iter()
+            .map(|it| Choice::Profile(it.id.clone()));
+        let keys = 0..if takes_keys { provider.keys.len() } else { 0 };
+        let all = profiles.chain(keys.map(Choice::Key)).collect();
         Ok(Self {
             keeper: keeper.clone(),
             door: door.clone(),
@@ -105,8 +93,8 @@ impl Candidates {
             store,
             agent: caller.agent().map(str::to_owned),
             folder,
-            untried,
             all,
+            tried: 0,
             was_cooling: false,
             left_out,
             unusable: Vec::new(),
@@ -115,7 +103,8 @@ impl Candidates {
 
     /// The next that may be used now.
     pub(super) async fn next(&mut self) -> Option<Candidate> {
-        while let Some(choice) = self.untried.pop_front() {
+        while let Some(choice) = self.all.get(self.tried).cloned() {
+            self.tried += 1;
             let candidate = match choice {
                 Choice::Key(index) => self.key(index),
                 Choice::Profile(id) => self.profile(&id).await,
@@ -132,27 +121,33 @@ impl Candidates {
     /// Whether there may be another.
     pub(super) fn has_more(&self) -> bool {
         let now = now();
-        self.untried.iter().any(|choice| {
-            let key = match choice {
-                Choice::Profile(id) => self.profile_key(id),
-                Choice::Key(index) => self.pool_key(*index),
-            };
-            self.fare(&key).cooldown.left(now).is_none()
-        })
+        let mut untried = self.all[self.tried..].iter();
+        untried.any(|choice| self.pause(choice, now).is_none())
     }
 
     /// How long until the first of all that cool down may be used again.
     pub(super) fn soonest(&self) -> Option<Duration> {
         let now = now();
-        let left = |(key, mark): &(_, _)| self.keeper.fare(key, mark).cooldown.left(now);
-        let soonest = self.all.iter().filter_map(left).min();
+        let pauses = self.all.iter().filter_map(|it| self.pause(it, now));
+        let soonest = pauses.min();
         // A pause may have ended since it was that one's turn.
         soonest.or(self.was_cooling.then_some(Duration::ZERO))
     }
 
-    fn fare(&self, key: &CredentialKey) -> Fare {
-        let known = self.all.iter().find(|(known, _)| known == key);
-        known.map_or_else(Fare::default, |(key, mark)| self.keeper.fare(key, mark))
+    /// How long one is still left alone.
+    fn pause(&self, choice: &Choice, now: UnixMillis) -> Option<Duration> {
+        match choice {
+            Choice::Key(index) => {
+                self.keeper
+                    .pause(&self.pool_key(*index), &self.pool_mark(*index), now)
+            }
+            Choice::Profile(id) => {
+                let loaded = self.loaded();
+                let mark = loaded.profile(id).and_then(|it| loaded.mark_of(it));
+                self.keeper
+                    .pause(&self.profile_key(id), &mark.unwrap_or_default(), now)
+            }
+        }
     }
 
     /// Why there is none that can be used.
@@ -202,7 +197,7 @@ impl Candidates {
             return Renewal::NeedsLogin;
         }
         match self.refresh(id, Some(unfit)).await {
-            Refreshed::Profile(profile) => match self.ready(&profile) {
+            Refreshed::Profile(profile) => match self.ready_anew(&profile) {
                 Ok(candidate) => Renewal::Ready(Box::new(candidate)),
                 Err(_) => Renewal::NotNow,
             },
@@ -237,6 +232,10 @@ impl Candidates {
         CredentialKey::of_pool(&self.door, &self.provider.name, &self.provider.keys[index])
     }
 
+    fn pool_mark(&self, index: usize) -> Mark {
+        Mark::of_fingerprint(&self.provider.keys[index].key.fingerprint)
+    }
+
     fn profile_key(&self, id: &ProfileId) -> CredentialKey {
         CredentialKey {
             folder: self.folder.clone(),
@@ -245,9 +244,9 @@ impl Candidates {
     }
 
     fn key(&self, index: usize) -> Result<Option<Candidate>, String> {
-        let key = self.pool_key(index);
+        let (key, mark) = (self.pool_key(index), self.pool_mark(index));
         let ready = &self.provider.keys[index];
-        if self.fare(&key).cooldown.left(now()).is_some() {
+        if self.keeper.pause(&key, &mark, now()).is_some() {
             return Ok(None);
         }
         let headers = match is_login_token(&self.provider, &ready.key.value) {
@@ -255,7 +254,7 @@ impl Candidates {
             false => vec![(self.provider.header.clone(), ready.value.clone())],
         };
         Ok(Some(Candidate {
-            mark: Mark::of_fingerprint(&ready.key.fingerprint),
+            mark,
             key,
             name: format!("#{}", ready.key.fingerprint),
             headers,
@@ -265,12 +264,17 @@ impl Candidates {
     }
 
     async fn profile(&self, id: &ProfileId) -> Result<Option<Candidate>, String> {
-        let key = self.profile_key(id);
-        if self.fare(&key).cooldown.left(now()).is_some() {
+        let loaded = self.loaded();
+        let profile = loaded.profile(id);
+        let profile = profile.ok_or_else(|| format!("`{id}` has gone"))?;
+        let mark = loaded.mark_of(profile).unwrap_or_default();
+        if self
+            .keeper
+            .pause(&self.profile_key(id), &mark, now())
+            .is_some()
+        {
             return Ok(None);
         }
-        let loaded = self.loaded();
-        let profile = loaded.profile(id).ok_or(format!("`{id}` has gone"))?;
         match &profile.login {
             Login::OAuth(tokens) if !tokens.is_unexpired(now()) => {
                 // A mark alone says that another process may be at it.
@@ -278,7 +282,7 @@ impl Candidates {
                     return Err(needs_login(id));
                 }
                 match self.refresh(id, None).await {
-                    Refreshed::Profile(profile) => self.ready(&profile).map(Some),
+                    Refreshed::Profile(profile) => self.ready_anew(&profile).map(Some),
                     Refreshed::NeedsLogin => Err(needs_login(id)),
                     Refreshed::Failed => Err(format!("`{id}` could not be renewed this time")),
                 }
@@ -302,18 +306,23 @@ impl Candidates {
                     return Err(format!("`{id}` has expired; its own program renews it"));
                 }
                 let headers = bearer(&self.provider, &token, None)?;
-                Ok(Some(self.candidate(id, Mark::default(), headers, None)))
+                Ok(Some(self.candidate(id, mark, headers, None)))
             }
-            _ => self.ready(profile).map(Some),
+            _ => self.ready(&loaded, profile, mark).map(Some),
         }
     }
 
-    /// A profile whose secret is there.
-    fn ready(&self, profile: &Profile) -> Result<Candidate, String> {
-        let id = &profile.id;
-        let why = |problem: &str| format!("`{id}`: {problem}");
+    /// A profile whose token is new.
+    fn ready_anew(&self, profile: &Profile) -> Result<Candidate, String> {
         let loaded = self.loaded();
         let mark = loaded.mark_of(profile).unwrap_or_default();
+        self.ready(&loaded, profile, mark)
+    }
+
+    /// A profile whose secret is among what was loaded.
+    fn ready(&self, loaded: &Loaded, profile: &Profile, mark: Mark) -> Result<Candidate, String> {
+        let id = &profile.id;
+        let why = |problem: &str| format!("`{id}`: {problem}");
         match &profile.login {
             Login::ApiKey(held) => {
                 let key = loaded.value(held).map_err(why)?;

@@ -119,6 +119,16 @@ impl Keeper {
             .map_or_else(Fare::default, |kept| kept.fare_of(mark))
     }
 
+    /// How long a credential is still left alone.
+    pub(super) fn pause(
+        &self,
+        key: &CredentialKey,
+        mark: &Mark,
+        now: UnixMillis,
+    ) -> Option<Duration> {
+        self.fare(key, mark).cooldown.left(now)
+    }
+
     /// A request carries it: from now on what is learnt is of this secret.
     pub(super) fn used(&self, key: &CredentialKey, mark: &Mark, now: UnixMillis) {
         let mut fares = lock(&self.fares);
