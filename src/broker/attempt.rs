@@ -178,8 +178,9 @@ impl Call {
             let limited = judge(status, &answered.head.headers, &body, now());
             return Ok((answered, limited));
         }
-        let can_rotate = self.body.can_be_sent_again() && candidates.has_more();
-        if status.is_success() && is_plain && can_rotate && answered.is_events() {
+        let may_tell = status.is_success() && is_plain && answered.is_events();
+        // The dearest question last: it looks at the secret of each that is left.
+        if may_tell && self.body.can_be_sent_again() && candidates.has_more() {
             let limited = answered.read_first_event().await.map_err(|error| {
                 tracing::warn!(
                     request.id = self.request_id.as_str(),
