@@ -200,8 +200,6 @@ const COMMANDS: [libc::c_int; 12] = [
     libc::F_OFD_SETLK,
     libc::F_OFD_SETLKW,
 ];
-/// `PR_SET_VMA`: naming memory, as allocators do.
-const PR_SET_VMA: u64 = 0x5356_4d41;
 
 /// Those whose arguments decide. Behind Unix sockets are services that do what this
 /// process can't, and Landlock doesn't know of those with a path.
@@ -271,7 +269,8 @@ pub(super) fn sometimes(
                     bits(libc::PR_SET_NAME),
                     bits(libc::PR_GET_NAME),
                     bits(libc::PR_GET_DUMPABLE),
-                    PR_SET_VMA,
+                    // Naming memory, as allocators do.
+                    bits(libc::PR_SET_VMA),
                 ],
             )?,
         ),
