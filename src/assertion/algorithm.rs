@@ -46,22 +46,36 @@ impl Algorithm {
         Self::EdDsa,
     ];
     /// Their names, in the same order.
-    pub const NAMES: [&'static str; 9] = [
-        "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
-    ];
+    pub const NAMES: [&'static str; Self::ALL.len()] = {
+        let mut names = [""; Self::ALL.len()];
+        let mut at = 0;
+        while at < names.len() {
+            names[at] = Self::ALL[at].as_str();
+            at += 1;
+        }
+        names
+    };
 
     /// The algorithm of a name, to the letter (RFC 7515 §4.1.1).
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        let place = Self::NAMES.iter().position(|known| *known == name)?;
-        Some(Self::ALL[place])
+        Self::ALL.into_iter().find(|known| known.as_str() == name)
     }
 
     /// Its name.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
-        let place = Self::ALL.iter().position(|known| *known == self);
-        Self::NAMES[place.unwrap_or_default()]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+            Self::Ps256 => "PS256",
+            Self::Ps384 => "PS384",
+            Self::Ps512 => "PS512",
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::EdDsa => "EdDSA",
+        }
     }
 
     /// Whether a key is of the kind that it works with.
