@@ -1,15 +1,17 @@
 //! `[gateway.auth.trustedProxy.assertion]`: the signed assertion that must prove the user.
 
 mod keys_place;
+mod preset;
 
 pub use keys_place::KeysPlace;
 
 use super::entry::Entry;
-use super::section::Section;
+use super::section::{Section, list};
 use super::shape::Shape;
 use super::walk::Walk;
 use crate::assertion::{Algorithm, Audience, Expectations};
 use crate::policy::{AssertionRule, Carriage, FieldName};
+use preset::Preset;
 use std::collections::HashSet;
 use std::path::PathBuf;
 
@@ -24,88 +26,6 @@ pub struct Assertion {
     pub keys: KeysPlace,
     /// Who may vouch for that place, instead of the public web's authorities.
     pub ca_file: Option<PathBuf>,
-}
-
-/// Which identity proxy signs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Preset {
-    Pomerium,
-    CloudflareAccess,
-    GoogleIap,
-    AwsAlb,
-    Oidc,
-}
-
-const PRESETS: &[&str] = &[
-    "pomerium",
-    "cloudflare-access",
-    "google-iap",
-    "aws-alb",
-    "oidc",
-];
-const ALL_PRESETS: [Preset; 5] = [
-    Preset::Pomerium,
-    Preset::CloudflareAccess,
-    Preset::GoogleIap,
-    Preset::AwsAlb,
-    Preset::Oidc,
-];
-
-/// <https://cloud.google.com/iap/docs/signed-headers-howto>
-const GOOGLE_ISSUER: &str = "https://cloud.google.com/iap";
-const GOOGLE_KEYS: &str = "https://www.gstatic.com/iap/verify/public_key-jwk";
-const GOOGLE_PREFIX: &str = "accounts.google.com:";
-
-impl Preset {
-    fn header(self) -> &'static str {
-        match self {
-            Self::Pomerium => "x-pomerium-jwt-assertion",
-            Self::CloudflareAccess => "cf-access-jwt-assertion",
-            Self::GoogleIap => "x-goog-iap-jwt-assertion",
-            Self::AwsAlb => "x-amzn-oidc-data",
-            Self::Oidc => "authorization",
-        }
-    }
-
-    fn algorithm(self) -> Algorithm {
-        match self {
-            Self::Pomerium | Self::GoogleIap | Self::AwsAlb => Algorithm::Es256,
-            Self::CloudflareAccess | Self::Oidc => Algorithm::Rs256,
-        }
-    }
-
-    fn issuer(self) -> Option<&'static str> {
-        match self {
-            Self::GoogleIap => Some(GOOGLE_ISSUER),
-            Self::Pomerium | Self::CloudflareAccess | Self::AwsAlb | Self::Oidc => None,
-        }
-    }
-
-    /// Where its keys are, as far as issuer and signer tell.
-    fn keys(self, issuer: &str, audience: Option<&Audience>) -> Option<String> {
-        let host = issuer.trim_start_matches("https://").trim_end_matches('/');
-        match (self, audience) {
-            (Self::Pomerium, _) => Some(format!("https://{host}/.well-known/pomerium/jwks.json")),
-            (Self::CloudflareAccess, _) => Some(format!("https://{host}/cdn-cgi/access/certs")),
-            (Self::GoogleIap, _) => Some(GOOGLE_KEYS.to_owned()),
-            (Self::AwsAlb, Some(Audience::Balancer { signer, .. })) => balancer_region(signer)
-                .map(|region| format!("https://public-keys.auth.elb.{region}.amazonaws.com")),
-            (Self::AwsAlb, _) | (Self::Oidc, _) => None,
-        }
-    }
-}
-
-/// The region in a load balancer's ARN, of AWS's public partition: the others keep their
-/// keys elsewhere.
-fn balancer_region(arn: &str) -> Option<&str> {
-    let mut parts = arn.split(':');
-    let begins = [parts.next()?, parts.next()?, parts.next()?];
-    let region = parts.next()?;
-    let is_plain = region
-        .bytes()
-        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    (begins == ["arn", "aws", "elasticloadbalancing"] && is_plain && !region.is_empty())
-        .then_some(region)
 }
 
 pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<Assertion> {
@@ -138,44 +58,26 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<Asserti
         ],
         &[],
     );
-    let presets = "the identity proxy that signs: `pomerium`, `cloudflare-access`, `google-iap`, \
-                   `aws-alb` or `oidc`";
+    let presets = format!("the identity proxy that signs: {}", list(Preset::NAMES));
     let preset = preset
-        .needed(walk, presets)
-        .choice(walk, PRESETS, &ALL_PRESETS);
+        .needed(walk, &presets)
+        .choice(walk, Preset::NAMES, &Preset::ALL);
     let header = read_header(&header, preset, walk);
     let claim = read_text(&claim, "a claim's name such as \"email\"", walk);
     let algorithms = read_algorithms(&algorithms, walk);
     let services = read_services(&allow_services, walk);
     let ca_file = ca_file.path(walk);
     let preset = preset?;
-    let issuer = match (issuer.is_present(), preset.issuer()) {
-        (false, Some(known)) => Some(known.to_owned()),
-        _ => {
-            let expected = "the issuer, as the assertion's `iss` names it";
-            read_text(issuer.needed(walk, expected), expected, walk)
-        }
-    };
+    let issuer = read_issuer(&issuer, preset, walk);
     let audience = match preset {
         Preset::AwsAlb => read_balancer(&audience, &signer, &client, walk),
         _ => {
-            for entry in [&signer, &client] {
-                if entry.is_present() {
-                    walk.refuse(
-                        entry.place(),
-                        "got a value, expected none: only assertions of `aws-alb` have it",
-                    );
-                }
-            }
+            refuse_balancers(&[signer, client], walk);
             read_audience(&audience, walk)
         }
     };
-    let keys = keys_place::read(
-        &keys_url,
-        preset,
-        (issuer.as_deref(), audience.as_ref()),
-        walk,
-    );
+    let known = (issuer.as_deref(), audience.as_ref());
+    let keys = keys_place::read(&keys_url, preset, known, walk);
     let (issuer, audience) = (issuer?, audience?);
     let carriage = match header.as_ref()?.as_str() {
         "authorization" => Carriage::Bearer,
@@ -185,7 +87,7 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<Asserti
         rule: AssertionRule {
             header: header?,
             carriage,
-            user_prefix: (preset == Preset::GoogleIap).then_some(GOOGLE_PREFIX),
+            user_prefix: preset.user_prefix(),
             services: services?,
         },
         expectations: Expectations {
@@ -210,6 +112,14 @@ fn read_header(
     }
     // As a credential's: `authorization` may be, what we set and what frames may not.
     entry.convert(walk, "a header's name", FieldName::parse_credential)
+}
+
+fn read_issuer(entry: &Entry<'_>, preset: Preset, walk: &mut Walk<'_>) -> Option<String> {
+    if let (false, Some(known)) = (entry.is_present(), preset.issuer()) {
+        return Some(known.to_owned());
+    }
+    let expected = "the issuer, as the assertion's `iss` names it";
+    read_text(entry.needed(walk, expected), expected, walk)
 }
 
 fn read_text(entry: &Entry<'_>, expected: &str, walk: &mut Walk<'_>) -> Option<String> {
@@ -271,6 +181,15 @@ fn read_audience(entry: &Entry<'_>, walk: &mut Walk<'_>) -> Option<Audience> {
     read_text(entry, expected, walk).map(|one| Audience::OneOf(vec![one]))
 }
 
+fn refuse_balancers(entries: &[Entry<'_>], walk: &mut Walk<'_>) {
+    for entry in entries.iter().filter(|entry| entry.is_present()) {
+        walk.refuse(
+            entry.place(),
+            "got a value, expected none: only assertions of `aws-alb` have it",
+        );
+    }
+}
+
 fn read_balancer(
     audience: &Entry<'_>,
     signer: &Entry<'_>,
@@ -292,26 +211,4 @@ fn read_balancer(
         signer: signer?,
         client: client?,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_region_is_read_out_of_an_arn_of_the_public_partition() {
-        for (arn, region) in [
-            (
-                "arn:aws:elasticloadbalancing:eu-central-1:1234:loadbalancer/app/claw/5",
-                Some("eu-central-1"),
-            ),
-            ("arn:aws-cn:elasticloadbalancing:cn-north-1:1:x", None),
-            ("arn:aws:iam:eu-central-1:1:x", None),
-            ("arn:aws:elasticloadbalancing:evil.example/:1:x", None),
-            ("arn:aws:elasticloadbalancing::1:x", None),
-            ("arn", None),
-        ] {
-            assert_eq!(balancer_region(arn), region, "{arn}");
-        }
-    }
 }

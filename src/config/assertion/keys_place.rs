@@ -1,6 +1,6 @@
 //! Where an issuer's public keys are.
 
-use super::Preset;
+use super::preset::Preset;
 use crate::assertion::Audience;
 use crate::base_url::BaseUrl;
 use crate::config::entry::Entry;
