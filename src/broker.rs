@@ -14,6 +14,7 @@ mod attempt;
 mod caller;
 mod candidate;
 mod candidates;
+mod credential_key;
 mod events;
 mod head_clock;
 mod keeper;
@@ -41,13 +42,14 @@ pub(crate) use {
     rate_limit::{judge, judge_event},
 };
 
+use crate::credentials::UnixMillis;
 use crate::credentials::status::{CredentialStatus, State};
 use crate::drain::Drain;
 use crate::secrets::Environment;
 use crate::snapshot::{BackDoor, Snapshot};
 use crate::telemetry::metrics::Metrics;
 use arc_swap::ArcSwap;
-use keeper::{Keeper, lock, now};
+use keeper::{Keeper, lock};
 use profiles::Extent;
 use request_body::Budget;
 use std::collections::HashMap;
@@ -135,7 +137,9 @@ impl Broker {
     #[must_use]
     pub fn credentials(&self) -> Vec<CredentialStatus> {
         match self.door() {
-            Some(door) => tokio::task::block_in_place(|| self.keeper.status(&door, now())),
+            Some(door) => {
+                tokio::task::block_in_place(|| self.keeper.status(&door, UnixMillis::now()))
+            }
             None => Vec::new(),
         }
     }
@@ -168,7 +172,7 @@ impl Broker {
     pub async fn settle(&self) {
         self.keeper.refresher.all_ended().await;
         let keeper = self.keeper.clone();
-        let _ = tokio::task::spawn_blocking(move || keeper.save(true)).await;
+        let _ = tokio::task::spawn_blocking(move || keeper.save(Extent::All)).await;
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {
@@ -192,8 +196,8 @@ impl Broker {
         let (keeper, looked_at) = (self.keeper.clone(), door.clone());
         let work = tokio::task::spawn_blocking(move || {
             keeper.look(&looked_at, Extent::Due);
-            keeper.save(false);
-            let rows = keeper.status(&looked_at, now());
+            keeper.save(Extent::Due);
+            let rows = keeper.status(&looked_at, UnixMillis::now());
             keeper.show(&rows);
             rows
         });

@@ -1,12 +1,13 @@
 //! An answer on its way to the caller, looked through as it passes: nothing of it waits
 //! for that.
 
+use super::credential_key::{CredentialKey, Mark};
 use super::events::Events;
-use super::keeper::{CredentialKey, Keeper, Mark, now};
+use super::keeper::Keeper;
 use super::rate_limit::judge_event;
 use super::record::Record;
 use super::usage::has_content;
-use crate::credentials::Dialect;
+use crate::credentials::{Dialect, UnixMillis};
 use crate::http_client::BoxError;
 use crate::telemetry::metrics::ModelOutcome;
 use bytes::Bytes;
@@ -92,7 +93,7 @@ impl Passing {
                     watch.is_limited = true;
                     watch
                         .keeper
-                        .limited(&watch.key, &watch.mark, limited, now());
+                        .limited(&watch.key, &watch.mark, limited, UnixMillis::now());
                 }
             }),
             Reading::Json(pieces, length) => {
@@ -122,7 +123,7 @@ impl Passing {
                     let Watch {
                         keeper, key, mark, ..
                     } = &self.watch;
-                    keeper.succeeded(key, mark, now());
+                    keeper.succeeded(key, mark, UnixMillis::now());
                 }
                 ModelOutcome::Ok
             }

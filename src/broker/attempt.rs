@@ -6,12 +6,13 @@ use super::answered::Answered;
 use super::candidate::Candidate;
 use super::candidates::{Candidates, Renewal};
 use super::events::Events;
-use super::keeper::{Keeper, SavedAnswer, now};
+use super::keeper::{Keeper, SavedAnswer};
 use super::outgoing::{answer_headers, put_on};
 use super::problem::{Problem, id_value, set_retry_after};
 use super::rate_limit::{Limited, judge, may_be_limited};
 use super::record::Record;
 use super::request_body::RequestBody;
+use crate::credentials::UnixMillis;
 use crate::http_client::CallError;
 use crate::request_id::RequestId;
 use crate::snapshot::Provider;
@@ -54,7 +55,8 @@ impl Call {
                 record.attempts += 1;
                 record.credential = Some(candidate.name.clone());
             }
-            self.keeper.used(&candidate.key, &candidate.mark, now());
+            self.keeper
+                .used(&candidate.key, &candidate.mark, UnixMillis::now());
             let answered = self.send(&candidate).await.map_err(|it| (it, None))?;
             let status = answered.head.status;
             if status == StatusCode::UNAUTHORIZED && self.body.can_be_sent_again() {
@@ -65,7 +67,7 @@ impl Call {
                 next = match is_first {
                     true => self.renew(&mut candidates, &candidate).await,
                     false => {
-                        candidates.note_refreshed(&candidate, false);
+                        candidates.refresh_was_useless(&candidate);
                         None
                     }
                 };
@@ -88,7 +90,7 @@ impl Call {
             let Some(limited) = limited else {
                 if status.is_success() {
                     self.worked(&candidate);
-                    candidates.note_refreshed(&candidate, true);
+                    candidates.refresh_is_taken(&candidate);
                 }
                 return Ok(self.pass(answered, &candidate, record));
             };
@@ -175,7 +177,7 @@ impl Call {
                 true => answered.read(),
                 false => Bytes::new(),
             };
-            let limited = judge(status, &answered.head.headers, &body, now());
+            let limited = judge(status, &answered.head.headers, &body, UnixMillis::now());
             return Ok((answered, limited));
         }
         let may_tell = status.is_success() && is_plain && answered.is_events();
@@ -198,7 +200,7 @@ impl Call {
     fn cool_down(&self, candidate: &Candidate, limited: Limited) {
         let wait = self
             .keeper
-            .limited(&candidate.key, &candidate.mark, limited, now());
+            .limited(&candidate.key, &candidate.mark, limited, UnixMillis::now());
         tracing::info!(
             request.id = self.request_id.as_str(),
             model.provider = self.provider.name,

@@ -1,6 +1,6 @@
 //! A credential as it goes out: which headers, and what they look like.
 
-use super::keeper::{CredentialKey, Mark};
+use super::credential_key::{CredentialKey, Mark};
 use super::outgoing::BETA;
 use crate::credentials::provider::{ACCOUNT_HEADER, ANTHROPIC_LOGIN};
 use crate::credentials::{Dialect, ProfileId};

@@ -2,7 +2,8 @@
 
 use super::caller::Caller;
 use super::candidate::{Candidate, api_key, bearer, is_login_token};
-use super::keeper::{CredentialKey, Keeper, Mark, now};
+use super::credential_key::{CredentialKey, Mark};
+use super::keeper::Keeper;
 use super::problem::Problem;
 use super::profiles::{Loaded, Profiles};
 use super::refresher::{Refreshed, refreshed};
@@ -120,14 +121,14 @@ impl Candidates {
 
     /// Whether there may be another.
     pub(super) fn has_more(&self) -> bool {
-        let now = now();
+        let now = UnixMillis::now();
         let mut untried = self.all[self.tried..].iter();
         untried.any(|choice| self.pause(choice, now).is_none())
     }
 
     /// How long until the first of all that cool down may be used again.
     pub(super) fn soonest(&self) -> Option<Duration> {
-        let now = now();
+        let now = UnixMillis::now();
         let pauses = self.all.iter().filter_map(|it| self.pause(it, now));
         let soonest = pauses.min();
         // A pause may have ended since it was that one's turn.
@@ -209,18 +210,24 @@ impl Candidates {
         }
     }
 
-    /// The provider takes, or doesn't take, what a refresh brought.
-    pub(super) fn note_refreshed(&self, candidate: &Candidate, is_taken: bool) {
-        let (Some(id), Some(_), Some(folder)) =
-            (&candidate.profile, &candidate.access, &self.folder)
-        else {
-            return;
-        };
-        let name = (folder.clone(), id.clone());
-        match is_taken {
-            true => self.keeper.refresher.is_taken(&name),
-            false => self.keeper.refresher.was_useless(&name),
+    /// The provider takes what a refresh brought.
+    pub(super) fn refresh_is_taken(&self, candidate: &Candidate) {
+        if let Some(login) = self.login_of(candidate) {
+            self.keeper.refresher.is_taken(&login);
         }
+    }
+
+    /// The provider doesn't take what a refresh brought.
+    pub(super) fn refresh_was_useless(&self, candidate: &Candidate) {
+        if let Some(login) = self.login_of(candidate) {
+            self.keeper.refresher.was_useless(&login);
+        }
+    }
+
+    /// The login whose refresh brought a candidate.
+    fn login_of(&self, candidate: &Candidate) -> Option<(PathBuf, ProfileId)> {
+        candidate.access.as_ref()?;
+        Some((self.folder.clone()?, candidate.profile.clone()?))
     }
 
     /// Whether there is none at all.
@@ -246,7 +253,7 @@ impl Candidates {
     fn key(&self, index: usize) -> Result<Option<Candidate>, String> {
         let (key, mark) = (self.pool_key(index), self.pool_mark(index));
         let ready = &self.provider.keys[index];
-        if self.keeper.pause(&key, &mark, now()).is_some() {
+        if self.keeper.pause(&key, &mark, UnixMillis::now()).is_some() {
             return Ok(None);
         }
         let headers = match is_login_token(&self.provider, &ready.key.value) {
@@ -270,13 +277,13 @@ impl Candidates {
         let mark = loaded.mark_of(profile).unwrap_or_default();
         if self
             .keeper
-            .pause(&self.profile_key(id), &mark, now())
+            .pause(&self.profile_key(id), &mark, UnixMillis::now())
             .is_some()
         {
             return Ok(None);
         }
         match &profile.login {
-            Login::OAuth(tokens) if !tokens.is_unexpired(now()) => {
+            Login::OAuth(tokens) if !tokens.is_unexpired(UnixMillis::now()) => {
                 // A mark alone says that another process may be at it.
                 if tokens.needs_login.is_some() {
                     return Err(needs_login(id));
@@ -302,7 +309,7 @@ impl Candidates {
                     );
                     unreadable()
                 })?;
-                if expires.is_some_and(|at| at <= now()) {
+                if expires.is_some_and(|at| at <= UnixMillis::now()) {
                     return Err(format!("`{id}` has expired; its own program renews it"));
                 }
                 let headers = bearer(&self.provider, &token, None)?;
@@ -330,7 +337,7 @@ impl Candidates {
                 Ok(self.candidate(id, mark, headers, None))
             }
             Login::Token { token, expires } => {
-                if expires.is_some_and(|at| at <= now()) {
+                if expires.is_some_and(|at| at <= UnixMillis::now()) {
                     return Err(format!("`{id}` has expired"));
                 }
                 let token = loaded.value(token).map_err(why)?;

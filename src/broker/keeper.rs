@@ -1,20 +1,21 @@
 //! What outlives a reload: how each credential fares, the profiles, and the refreshes
 //! under way.
 
+use super::credential_key::{CredentialKey, Mark};
 use super::profiles::{Extent, Loaded, Profiles};
 use super::rate_limit::Limited;
 use super::refresher::Refresher;
 use crate::credentials::status::Fare;
-use crate::credentials::{Cooldown, ProfileId, UnixMillis, Usage, fingerprint};
-use crate::secrets::{Environment, SecretValue};
-use crate::snapshot::{BackDoor, ReadyKey};
+use crate::credentials::{Cooldown, ProfileId, UnixMillis, Usage};
+use crate::secrets::Environment;
+use crate::snapshot::BackDoor;
 use crate::telemetry::metrics::Metrics;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// How often the time of a credential's last use is written: it changes with every
 /// request, and nothing hangs on it.
@@ -22,48 +23,6 @@ const SAVE_USE_EVERY: Duration = Duration::from_secs(30);
 
 /// After a sink couldn't be written, how long it is left alone.
 const SAVE_AGAIN: Duration = Duration::from_secs(30);
-
-/// A credential, by what stays the same when it is read anew.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct CredentialKey {
-    /// The folder of the sink that keeps how it fares; none: nothing keeps it.
-    pub(super) folder: Option<PathBuf>,
-    /// A profile's id, or `provider#fingerprint`.
-    pub(super) name: String,
-}
-
-/// What a credential's secret is known by: what was learnt of one says nothing of the
-/// next that has its name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Mark {
-    /// Whose limits they are.
-    pub(super) limits: String,
-    /// Whose refusals they are.
-    pub(super) refusals: String,
-}
-
-impl Mark {
-    pub(super) fn of_secret(secret: &SecretValue) -> Self {
-        Self::of_fingerprint(&fingerprint(secret))
-    }
-
-    pub(super) fn of_fingerprint(fingerprint: &str) -> Self {
-        Self {
-            limits: fingerprint.to_owned(),
-            refusals: fingerprint.to_owned(),
-        }
-    }
-}
-
-impl CredentialKey {
-    /// A key of a provider's pool: its state is kept beside the profiles of everyone.
-    pub(super) fn of_pool(door: &BackDoor, provider: &str, key: &ReadyKey) -> Self {
-        Self {
-            folder: door.state_dir.clone(),
-            name: format!("{provider}#{}", key.key.fingerprint),
-        }
-    }
-}
 
 /// A provider's answer that said no.
 #[derive(Debug, Clone)]
@@ -255,22 +214,22 @@ impl Keeper {
     fn remember(&self, folder: &Path, loaded: &Loaded) {
         let mut fares = lock(&self.fares);
         for (name, usage) in &loaded.sink.usage {
-            let mark = match name.split_once('#') {
-                Some((_, fingerprint)) => Mark::of_fingerprint(fingerprint),
+            let key = CredentialKey {
+                folder: Some(folder.to_owned()),
+                name: name.clone(),
+            };
+            let mark = match key.pool_fingerprint() {
+                Some(fingerprint) => Mark::of_fingerprint(fingerprint),
                 None => {
                     let id = ProfileId::parse(name).ok();
                     let profile = id.as_ref().and_then(|id| loaded.profile(id));
                     let mark = profile.and_then(|it| loaded.mark_of(it));
                     let mark = mark.unwrap_or_default();
                     Mark {
-                        limits: usage.of.clone().unwrap_or(mark.limits),
+                        limits: usage.of.clone().or(mark.limits),
                         ..mark
                     }
                 }
-            };
-            let key = CredentialKey {
-                folder: Some(folder.to_owned()),
-                name: name.clone(),
             };
             fares.entry(key).or_insert(Kept {
                 fare: Fare::from(usage),
@@ -283,10 +242,10 @@ impl Keeper {
 
     /// Writes to each sink how its credentials fare, where that has changed. Waits for
     /// the disk.
-    pub(super) fn save(&self, at_once: bool) {
+    pub(super) fn save(&self, extent: Extent) {
         let now = Instant::now();
-        lock(&self.unwritable).retain(|_, until| !at_once && *until > now);
-        let mut unsaved = self.unsaved(at_once);
+        lock(&self.unwritable).retain(|_, until| extent == Extent::Due && *until > now);
+        let mut unsaved = self.unsaved(extent);
         let mut good: BTreeMap<PathBuf, Vec<(String, ProfileId)>> = BTreeMap::new();
         for ((folder, provider), id) in lock(&self.good).iter() {
             if lock(&self.unwritable).contains_key(folder) {
@@ -333,7 +292,7 @@ impl Keeper {
         }
     }
 
-    fn unsaved(&self, at_once: bool) -> BTreeMap<PathBuf, BTreeMap<String, Usage>> {
+    fn unsaved(&self, extent: Extent) -> BTreeMap<PathBuf, BTreeMap<String, Usage>> {
         let unwritable = lock(&self.unwritable);
         let mut unsaved: BTreeMap<PathBuf, BTreeMap<String, Usage>> = BTreeMap::new();
         for (key, kept) in lock(&self.fares).iter_mut() {
@@ -345,13 +304,15 @@ impl Keeper {
                 (_, None) => false,
                 (None, Some(_)) => true,
                 (Some(saved), Some(used)) => {
-                    saved != used && (at_once || saved.until(used) >= SAVE_USE_EVERY)
+                    saved != used && (extent == Extent::All || saved.until(used) >= SAVE_USE_EVERY)
                 }
             };
             if !kept.is_saved || is_due {
                 // A key of a pool has it in its name.
-                let of = Some(&kept.mark.limits).filter(|of| !of.is_empty());
-                let of = of.filter(|_| !key.name.contains('#')).cloned();
+                let of = match key.pool_fingerprint() {
+                    Some(_) => None,
+                    None => kept.mark.limits.clone(),
+                };
                 let usage = kept.fare.to_usage(of);
                 kept.is_saved = true;
                 kept.saved_use = kept.fare.last_used;
@@ -408,11 +369,6 @@ impl Kept {
         self.fare = fare;
         self.mark = mark.clone();
     }
-}
-
-/// The time.
-pub(super) fn now() -> UnixMillis {
-    UnixMillis::of(SystemTime::now())
 }
 
 /// Whole whatever panicked while it was held: each entry is set by itself.
@@ -478,8 +434,8 @@ mod tests {
     fn a_renewed_token_keeps_the_limits_of_its_account() {
         let (keeper, key) = (keeper(), key());
         let of = |refusals: &str| Mark {
-            limits: String::new(),
-            refusals: refusals.to_owned(),
+            limits: None,
+            refusals: Some(refusals.to_owned()),
         };
         keeper.used(&key, &of("one"), NOW);
         keeper.rejected(&key, &of("one"));

@@ -1,6 +1,7 @@
 //! What can be told of all credentials at once: rows, gauges, problems.
 
-use super::keeper::{CredentialKey, Keeper, Mark, lock, now};
+use super::credential_key::{CredentialKey, Mark};
+use super::keeper::{Keeper, lock};
 use super::profiles::Extent;
 use super::rate_limit::Limit;
 use crate::config::Config;
@@ -25,7 +26,7 @@ pub fn credentials_of_files(
     let metrics = Metrics::new("", "", &[]);
     let keeper = Keeper::new(environment, Arc::new(metrics));
     keeper.look(&door, Extent::Due);
-    let mut rows = keeper.status(&door, now());
+    let mut rows = keeper.status(&door, UnixMillis::now());
     let mut problems = keeper.sink_problems(&door);
     for error in errors {
         let key = error.key().to_owned();

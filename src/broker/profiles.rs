@@ -1,7 +1,8 @@
 //! The profiles of one sink as this process has them: read when the file changes, with
 //! the values of what they refer to. What was good stays until something better is had.
 
-use super::keeper::{Mark, lock};
+use super::credential_key::Mark;
+use super::keeper::lock;
 use crate::credentials::{
     Entry, Held, Login, Profile, ProfileId, Sink, TokenSink, UnixMillis, fingerprint,
 };
@@ -50,12 +51,12 @@ struct Value {
     problem: Option<&'static str>,
 }
 
-/// How much is read.
+/// How much is read or written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
     /// What has changed or is due.
     Due,
-    /// All of it: the configuration is another.
+    /// All of it: the configuration is another, or the process ends.
     All,
 }
 
@@ -274,8 +275,8 @@ impl Loaded {
             }
             // Its limits are the account's, whatever token it shows.
             Login::OAuth(tokens) => Mark {
-                limits: tokens.account_id.clone().unwrap_or_default(),
-                refusals: fingerprint(&tokens.access),
+                limits: tokens.account_id.clone(),
+                refusals: Some(fingerprint(&tokens.access)),
             },
             Login::External(_) => Mark::default(),
         })

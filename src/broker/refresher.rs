@@ -1,11 +1,11 @@
 //! Refreshes of logins: one at a time for each, in a task of its own, so that no caller
 //! who leaves takes it along.
 
-use super::keeper::{Keeper, lock, now};
+use super::keeper::{Keeper, lock};
 use super::profiles::Profiles;
 use crate::credentials::oauth::Unanswered;
 use crate::credentials::refresh::{RefreshError, refresh};
-use crate::credentials::{Login, OAuthSettings, Profile, ProfileId};
+use crate::credentials::{Login, OAuthSettings, Profile, ProfileId, UnixMillis};
 use crate::http_client::call_once;
 use crate::secrets::SecretValue;
 use crate::snapshot::{BackDoor, Provider};
@@ -161,7 +161,15 @@ impl Work {
         let settings = &self.settings;
         let (_, id) = &self.name;
         let http = |request| call(settings, request);
-        let outcome = refresh(&self.store.sink, id, unfit.as_ref(), settings, &http, now).await;
+        let outcome = refresh(
+            &self.store.sink,
+            id,
+            unfit.as_ref(),
+            settings,
+            &http,
+            UnixMillis::now,
+        )
+        .await;
         let store = self.store.clone();
         // A panic there leaves what was read before.
         let _ = tokio::task::spawn_blocking(move || store.reread()).await;
@@ -231,7 +239,7 @@ pub(super) fn due(
             provider.login.as_ref()?;
             let name = (store.sink.folder().to_owned(), profile.id.clone());
             let life = tokens.obtained.map(|from| from.until(tokens.expires));
-            let is_due = !tokens.is_fresh(now())
+            let is_due = !tokens.is_fresh(UnixMillis::now())
                 && life.is_none_or(|life| life >= SHORTEST_LIFE)
                 && tokens.can_refresh()
                 && !refresher.is_pausing(&name);

@@ -7,6 +7,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct UnixMillis(pub u64);
 
 impl UnixMillis {
+    /// The time.
+    #[must_use]
+    pub fn now() -> Self {
+        Self::of(SystemTime::now())
+    }
+
     /// A time before 1970 is 1970.
     #[must_use]
     pub fn of(time: SystemTime) -> Self {

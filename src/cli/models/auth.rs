@@ -11,11 +11,10 @@ use super::super::{EXIT_FAILURE, chain, output};
 use super::place::Place;
 use crate::credentials::order::ordered;
 use crate::credentials::token_sink::Draft;
-use crate::credentials::{Entry, Profile, ProfileId, Sink, SinkError, UnixMillis, profile};
+use crate::credentials::{Entry, Profile, ProfileId, Sink, SinkError, profile};
 use clap::Subcommand;
 use std::error::Error;
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 /// Subcommands of `models auth`.
 #[derive(Debug, Subcommand)]
@@ -70,10 +69,6 @@ fn finish(outcome: Result<String, AuthError>) -> ExitCode {
         Ok(line) => output::finish(output::line(output::one_line(&line)), ExitCode::SUCCESS),
         Err(error) => fail(&error),
     }
-}
-
-fn now() -> UnixMillis {
-    UnixMillis::of(SystemTime::now())
 }
 
 /// The profile `NAME` of a provider; the name may be written with the provider.

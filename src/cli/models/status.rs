@@ -16,7 +16,7 @@ use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// For the running process' answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -109,7 +109,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             rows.push(CredentialStatus::missing(provider));
         }
     }
-    let now = UnixMillis::of(SystemTime::now());
+    let now = UnixMillis::now();
     for problem in &problems {
         output::complain(format_args!("portcullis: {problem}"));
     }

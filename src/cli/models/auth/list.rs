@@ -3,7 +3,7 @@
 use super::super::super::output::{self, Style};
 use super::super::place::{Place, Whose};
 use super::super::table;
-use super::{chain, fail, is_of, now};
+use super::{chain, fail, is_of};
 use crate::credentials::status::{CredentialStatus, Facts, Fare, Renewable};
 use crate::credentials::{Entry, Login, Sink, UnixMillis};
 use clap::Args;
@@ -32,7 +32,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(sink) => sink,
         Err(error) => return fail(&error),
     };
-    let now = now();
+    let now = UnixMillis::now();
     let is_meant = |entry: &&Entry| match &arguments.provider {
         Some(provider) => is_of(entry, provider),
         None => true,

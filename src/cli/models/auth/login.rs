@@ -6,11 +6,11 @@ mod external;
 mod pasted;
 
 use super::super::place::Whose;
-use super::{AuthError, Place, check_free, finish, now, profile_id, store};
+use super::{AuthError, Place, check_free, finish, profile_id, store};
 use crate::base_url::BaseUrl;
 use crate::credentials::oauth::{AnswerError, LoggedIn, LoginError, TokenError};
 use crate::credentials::provider::CODEX;
-use crate::credentials::{Login, OAuthSettings, Profile, words};
+use crate::credentials::{Login, OAuthSettings, Profile, UnixMillis, words};
 use clap::{Args, ValueEnum};
 use std::io;
 use std::path::PathBuf;
@@ -181,7 +181,7 @@ fn with_browser(place: &Place, settings: &OAuthSettings, arguments: &Arguments) 
             Some(account) => format!("account {account}, "),
             None => String::new(),
         };
-        let end = words::relative(now(), logged_in.tokens.expires);
+        let end = words::relative(UnixMillis::now(), logged_in.tokens.expires);
         Ok(format!(
             "logged in: {} ({account}expires {end})",
             profile.id

@@ -1,9 +1,9 @@
 //! `models auth paste-token` and `setup-token`: keys and tokens that the user has.
 
 use super::super::place::Whose;
-use super::{AuthError, Place, finish, now, profile_id, secret_input};
+use super::{AuthError, Place, finish, profile_id, secret_input};
 use crate::credentials::provider::ANTHROPIC_LOGIN;
-use crate::credentials::{Held, Login, Profile, words};
+use crate::credentials::{Held, Login, Profile, UnixMillis, words};
 use crate::secrets::SecretValue;
 use clap::{Args, ValueEnum};
 use std::process::ExitCode;
@@ -153,7 +153,9 @@ fn store(
     storing: &Storing,
 ) -> Result<String, AuthError> {
     let held = Held::Value(SecretValue::concat(&[text]));
-    let expires = storing.expires_in.map(|after| now().plus(after));
+    let expires = storing
+        .expires_in
+        .map(|after| UnixMillis::now().plus(after));
     let login = match (kind, expires) {
         (Kind::ApiKey, Some(_)) => {
             let words = "--expires-in: an API key has no end that we would know";
@@ -173,7 +175,7 @@ fn store(
     };
     let stored = super::store(place, &profile, storing.set_default)?;
     let end = expires.map_or_else(String::new, |expires| {
-        format!(", expires {}", words::relative(now(), expires))
+        format!(", expires {}", words::relative(UnixMillis::now(), expires))
     });
     Ok(format!(
         "{}: {} ({}{end})",

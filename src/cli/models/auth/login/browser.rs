@@ -2,11 +2,11 @@
 //! it came back with to be pasted, whichever is first.
 
 use super::super::super::super::output;
-use super::super::{AuthError, chain, now};
+use super::super::{AuthError, chain};
 use super::callback::{Callback, Ending, Visit};
 use super::{Failure, pasted};
-use crate::credentials::OAuthSettings;
 use crate::credentials::oauth::{Code, LoggedIn, PendingLogin, Unanswered};
+use crate::credentials::{OAuthSettings, UnixMillis};
 use crate::http_client::call_once;
 use crate::tls::UpstreamTrust;
 use std::env;
@@ -105,7 +105,7 @@ impl Waiting<'_> {
             let answer = call_once(url, UpstreamTrust::PublicRoots, request, CALL).await;
             answer.map_err(Unanswered::from)
         };
-        let logged_in = pending.exchange(code, &http, now()).await?;
+        let logged_in = pending.exchange(code, &http, UnixMillis::now()).await?;
         Ok(logged_in)
     }
 }

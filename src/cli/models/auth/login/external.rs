@@ -1,9 +1,9 @@
 //! `login --method cli`: the login of another program, read from its file each time.
 
-use super::super::{AuthError, Place, chain, now, profile_id, store};
+use super::super::{AuthError, Place, chain, profile_id, store};
 use super::Arguments;
 use crate::credentials::profile::{ExternalLogin, ExternalProgram};
-use crate::credentials::{Login, Profile, words};
+use crate::credentials::{Login, Profile, UnixMillis, words};
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,7 @@ pub(super) fn login(place: &Place, arguments: &Arguments) -> Result<String, Auth
         email: None,
     };
     store(place, &profile, arguments.set_default)?;
-    let now = now();
+    let now = UnixMillis::now();
     let end = match expires {
         Some(at) if at <= now => format!("expired {}: run `claude`", words::relative(now, at)),
         Some(at) => format!("expires {}", words::relative(now, at)),
