@@ -1,6 +1,6 @@
 //! What this process gives up before it serves: new privileges, most files, other
-//! programs, root's further powers and most of the kernel's calls. Whoever breaks into it then holds what
-//! it needs itself, and little more.
+//! programs, root's further powers and most of the kernel's calls. Whoever breaks into it
+//! then holds what it needs itself, and little more.
 //!
 //! Each part is the kernel's, and holds until the process ends. A kernel that lacks
 //! one gives less, which is told and never a reason not to serve.
@@ -14,7 +14,7 @@ mod syscalls;
 
 pub use report::{Report, Strength};
 
-use folders::{Folders, Held};
+use folders::{Folders, Held, NAME_SERVICE};
 use std::collections::BTreeSet;
 use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
@@ -106,6 +106,13 @@ impl Confinement {
             (Some(left), Ok(target)) => left.may_read(&target),
             (None, _) | (_, Err(_)) => true,
         }
+    }
+
+    /// The files by which addresses are found by name that the process may no more read:
+    /// others have taken their place since.
+    pub fn lost_name_files(&self) -> impl Iterator<Item = &'static Path> {
+        let files = NAME_SERVICE.iter().map(Path::new);
+        files.filter(|file| !self.admits(file))
     }
 
     /// Whether the process may make and replace files in `folder`, which may not be

@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// What the C library reads to find addresses by name. Each may be a symlink to where
 /// a service keeps it up to date.
-const NAME_SERVICE: [&str; 9] = [
+pub(super) const NAME_SERVICE: [&str; 9] = [
     "/etc/resolv.conf",
     "/etc/hosts",
     "/etc/nsswitch.conf",

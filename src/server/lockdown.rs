@@ -71,6 +71,20 @@ pub(super) fn remedy(confinement: &Confinement, error: &io::Error) -> Option<Str
     })
 }
 
+/// Says which files for finding addresses by name others have taken the place of: what
+/// they would tell is not known to this process, and a name that isn't found says nothing
+/// of why.
+pub(super) fn warn_of_lost_name_files(confinement: &Confinement) {
+    for file in confinement.lost_name_files() {
+        tracing::warn!(
+            file = %file.display(),
+            remedy = "restart Portcullis",
+            "a file by which addresses are found by name was replaced since this process locked \
+             itself down, which may not read the new one"
+        );
+    }
+}
+
 /// What a further configuration names, and this process has given up.
 pub(super) fn given_up(
     confinement: &Confinement,

@@ -225,6 +225,7 @@ fn attempt(
         Ok(_) => Files::look(files.paths().chain(wanted.iter().cloned())),
         Err(_) => Files::look(files.paths()),
     };
+    lockdown::warn_of_lost_name_files(place.confinement);
     let built = read.and_then(|config| build(config, place, started, current, serving));
     Attempt {
         files,
