@@ -17,7 +17,7 @@ mod key_set;
 mod key_store;
 
 pub use algorithm::Algorithm;
-pub use claims::{Audience, Expectations};
+pub use claims::{Audience, Expectations, SERVICE_CLAIM};
 pub use claims_alone::ClaimsAlone;
 pub use key_set::KeySetError;
 pub use key_store::{Fetch, FetchError, KeyStore, Layout, State, keep_fresh};

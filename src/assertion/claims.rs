@@ -7,7 +7,7 @@ use crate::policy::{AssertionFault, Claimed, printable};
 use serde_json::{Map, Value};
 
 /// The claim of a service token (Cloudflare Access).
-const SERVICE_CLAIM: &str = "common_name";
+pub const SERVICE_CLAIM: &str = "common_name";
 
 /// What an assertion must be, whoever it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]

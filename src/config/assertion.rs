@@ -9,7 +9,7 @@ use super::entry::Entry;
 use super::section::{Section, list};
 use super::shape::Shape;
 use super::walk::Walk;
-use crate::assertion::{Algorithm, Audience, Expectations};
+use crate::assertion::{Algorithm, Audience, Expectations, SERVICE_CLAIM};
 use crate::policy::{AssertionRule, Carriage, FieldName};
 use preset::Preset;
 use std::collections::HashSet;
@@ -63,7 +63,7 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<Asserti
         .needed(walk, &presets)
         .choice(walk, Preset::NAMES, &Preset::ALL);
     let header = read_header(&header, preset, walk);
-    let claim = read_text(&claim, "a claim's name such as \"email\"", walk);
+    let claim = read_claim(&claim, walk);
     let algorithms = read_algorithms(&algorithms, walk);
     let services = read_services(&allow_services, walk);
     let ca_file = ca_file.path(walk);
@@ -94,7 +94,7 @@ pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<Asserti
             algorithms: algorithms?.unwrap_or_else(|| vec![preset.algorithm()]),
             issuer,
             audience,
-            claim: claim.unwrap_or_else(|| "email".to_owned()),
+            claim: claim?,
         },
         keys: keys?,
         ca_file,
@@ -120,6 +120,24 @@ fn read_issuer(entry: &Entry<'_>, preset: Preset, walk: &mut Walk<'_>) -> Option
     }
     let expected = "the issuer, as the assertion's `iss` names it";
     read_text(entry.needed(walk, expected), expected, walk)
+}
+
+fn read_claim(entry: &Entry<'_>, walk: &mut Walk<'_>) -> Option<String> {
+    if !entry.is_present() {
+        return Some("email".to_owned());
+    }
+    let read = read_text(entry, "a claim's name such as \"email\"", walk)?;
+    if read == SERVICE_CLAIM {
+        walk.refuse(
+            entry.place(),
+            format!(
+                "got `{SERVICE_CLAIM}`, which names services (`allowServices`), expected the claim \
+                 that names the user"
+            ),
+        );
+        return None;
+    }
+    Some(read)
 }
 
 fn read_text(entry: &Entry<'_>, expected: &str, walk: &mut Walk<'_>) -> Option<String> {

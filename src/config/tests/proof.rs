@@ -163,6 +163,10 @@ fn what_would_prove_nothing_is_refused() {
             &format!("{OIDC}allowServices = [\"\"]"),
             ".allowServices[0]: got an empty string",
         ),
+        (
+            &format!("{OIDC}claim = \"common_name\""),
+            ".claim: got `common_name`, which names services",
+        ),
         (&format!("{OIDC}jwksUri = \"x\""), ".jwksUri: unknown key"),
         (
             "preset = \"aws-alb\"\nissuer = \"i\"\naudience = \"a\"",
