@@ -1,14 +1,17 @@
 //! An issuer's keys, fetched and kept fresh.
 
+mod fetches;
+
+use fetches::{Clearance, Fetches};
+
 use super::key_set::{Held, Key, KeySet, KeySetError, parse_jwks, parse_pem};
 use crate::unix_time::unix_seconds;
 use arc_swap::{ArcSwap, Guard};
 use async_trait::async_trait;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 /// How often keys are fetched anew.
 const REFRESH_EVERY: Duration = Duration::from_secs(600);
@@ -17,17 +20,12 @@ const FIRST_RETRY: Duration = Duration::from_secs(10);
 const LAST_RETRY: Duration = Duration::from_secs(300);
 /// How long keys are good that couldn't be fetched again, in seconds.
 const GOOD_FOR: u64 = 24 * 3600;
-/// How soon after a fetch an unknown key may cause another.
-const GAP: Duration = Duration::from_secs(10);
 /// How long a request waits for its unknown key.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Keys that are kept where each is fetched by itself.
 const MOST_EACH: usize = 16;
 /// Between those that are fetched again one by one: whoever waits goes first.
 const BREATH: Duration = Duration::from_millis(50);
-/// Unknown keys that may be asked for within [`GAP`] there: a false one must not take the
-/// place of one that is new.
-const MOST_SOUGHT: usize = 10;
 
 /// Gets what is published.
 #[async_trait]
@@ -61,30 +59,7 @@ pub struct KeyStore {
     fetch: Box<dyn Fetch>,
     layout: Layout,
     keys: ArcSwap<KeySet>,
-    flight: Mutex<Flight>,
-    /// Told when a fetch has ended.
-    ended: watch::Sender<()>,
-}
-
-/// The fetch that is under way, and what became of the last one.
-#[derive(Debug, Default)]
-struct Flight {
-    is_under_way: bool,
-    began: Option<Instant>,
-    /// The keys that were asked for a moment ago, where each is by itself.
-    sought: Vec<(Box<str>, Instant)>,
-    error: Option<FetchError>,
-    succeeded: Option<u64>,
-}
-
-/// Whether a fetch may begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Clearance {
-    Given,
-    /// Another one is under way.
-    UnderWay,
-    /// The same was tried a moment ago, or too much else was.
-    TooSoon,
+    fetches: Arc<Fetches>,
 }
 
 /// What a wait was for.
@@ -94,35 +69,6 @@ enum Sought {
     Another,
 }
 
-/// A fetch that is under way until this is dropped, however it ends.
-struct Flying<'s>(&'s KeyStore);
-
-impl Flying<'_> {
-    fn report(self, fetched: Result<(), FetchError>) -> Result<(), FetchError> {
-        let mut flight = self.0.flight.lock().unwrap_or_else(PoisonError::into_inner);
-        match &fetched {
-            Ok(()) => {
-                flight.error = None;
-                flight.succeeded = Some(unix_now());
-            }
-            Err(error) => {
-                tracing::warn!(error.detail = %error, "the issuer's keys can't be fetched");
-                flight.error = Some(error.clone());
-            }
-        }
-        fetched
-    }
-}
-
-impl Drop for Flying<'_> {
-    fn drop(&mut self) {
-        let mut flight = self.0.flight.lock().unwrap_or_else(PoisonError::into_inner);
-        flight.is_under_way = false;
-        drop(flight);
-        self.0.ended.send_replace(());
-    }
-}
-
 /// What is known of the keys, for operators.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
@@ -130,8 +76,9 @@ pub struct State {
     pub good: usize,
     /// When they were last fetched, in seconds since the Unix epoch.
     pub fetched: Option<u64>,
-    /// Until when they are good without being fetched again, likewise.
-    pub good_until: u64,
+    /// Until when they are good without being fetched again, likewise; none: there are
+    /// none.
+    pub good_until: Option<u64>,
     /// Why the last fetch failed.
     pub error: Option<String>,
     /// Whether requests can be verified, as far as keys go.
@@ -146,8 +93,7 @@ impl KeyStore {
             fetch,
             layout,
             keys: ArcSwap::default(),
-            flight: Mutex::default(),
-            ended: watch::Sender::new(()),
+            fetches: Arc::default(),
         })
     }
 
@@ -160,12 +106,12 @@ impl KeyStore {
     pub fn state(&self) -> State {
         let keys = self.current();
         let good = keys.good(unix_now());
-        let flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
+        let (fetched, error) = self.fetches.outcome();
         State {
             good,
-            fetched: flight.succeeded,
-            good_until: keys.good_until,
-            error: flight.error.as_ref().map(ToString::to_string),
+            fetched,
+            good_until: keys.keys.iter().map(|held| held.good_until).min(),
+            error: error.map(|error| error.to_string()),
             // Where each is fetched when it is met, there is none to begin with; and a token
             // that names none that exists says nothing about those that do.
             is_ready: good > 0 || self.layout == Layout::Each,
@@ -178,9 +124,9 @@ impl KeyStore {
     /// [`FetchError`]; what was there stays for as long as it is good.
     pub async fn fetch_known(&self) -> Result<(), FetchError> {
         match self.layout {
-            Layout::Set => match self.take_off(None) {
-                Clearance::Given => Flying(self).report(self.fetch_set().await),
-                Clearance::UnderWay | Clearance::TooSoon => Ok(()),
+            Layout::Set => match self.fetches.begin() {
+                Some(fetching) => fetching.report(self.fetch_set().await),
+                None => Ok(()),
             },
             Layout::Each => self.fetch_each().await,
         }
@@ -200,62 +146,33 @@ impl KeyStore {
     }
 
     async fn seek_once(self: &Arc<Self>, id: &str) -> Sought {
-        let mut ended = self.ended.subscribe();
-        let clearance = self.take_off(Some(id));
-        match clearance {
+        let mut ended = self.fetches.ended();
+        let waited_for = match self.fetches.seek(id, self.layout) {
             Clearance::TooSoon => return Sought::It,
-            Clearance::UnderWay => {}
-            Clearance::Given => {
+            // Which has all keys, or one that is another's.
+            Clearance::UnderWay => match self.layout {
+                Layout::Set => Sought::It,
+                Layout::Each => Sought::Another,
+            },
+            Clearance::Given(fetching) => {
                 // The end of an earlier one is not what is waited for.
                 ended.mark_unchanged();
                 let (store, id) = (self.clone(), Box::<str>::from(id));
                 // By itself: whoever asked may leave, and others wait for it.
                 tokio::spawn(async move {
-                    let flying = Flying(&store);
                     let fetched = match store.layout {
                         Layout::Set => store.fetch_set().await,
                         Layout::Each => store.fetch_one(&id).await,
                     };
                     // Said in the log.
-                    let _ = flying.report(fetched);
+                    let _ = fetching.report(fetched);
                 });
+                Sought::It
             }
-        }
+        };
         // It ends whatever becomes of it, and the store outlives this.
         let _ = ended.changed().await;
-        match (self.layout, clearance) {
-            (Layout::Each, Clearance::UnderWay) => Sought::Another,
-            _ => Sought::It,
-        }
-    }
-
-    /// Whether a fetch may begin: of what is known, or of the key `sought`, which isn't.
-    fn take_off(&self, sought: Option<&str>) -> Clearance {
-        let mut flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
-        if flight.is_under_way {
-            return Clearance::UnderWay;
-        }
-        let now = Instant::now();
-        if let Some(id) = sought {
-            let is_late = |began: Instant| now.duration_since(began) >= GAP;
-            let is_early = match self.layout {
-                Layout::Set => flight.began.is_some_and(|began| !is_late(began)),
-                Layout::Each => {
-                    flight.sought.retain(|(_, began)| !is_late(*began));
-                    let is_again = flight.sought.iter().any(|(earlier, _)| **earlier == *id);
-                    is_again || flight.sought.len() >= MOST_SOUGHT
-                }
-            };
-            if is_early {
-                return Clearance::TooSoon;
-            }
-            if self.layout == Layout::Each {
-                flight.sought.push((id.into(), now));
-            }
-        }
-        flight.is_under_way = true;
-        flight.began = Some(now);
-        Clearance::Given
+        waited_for
     }
 
     async fn fetch_set(&self) -> Result<(), FetchError> {
@@ -287,19 +204,20 @@ impl KeyStore {
         };
         let mut outcome = Ok(());
         for id in ids {
-            let mut ended = self.ended.subscribe();
-            while self.take_off(None) != Clearance::Given {
-                // It ends whatever becomes of it, and the store outlives this.
-                let _ = ended.changed().await;
-            }
-            let flying = Flying(self);
-            outcome = outcome.and(flying.report(self.fetch_one(&id).await));
+            let mut ended = self.fetches.ended();
+            let fetching = loop {
+                match self.fetches.begin() {
+                    Some(fetching) => break fetching,
+                    // It ends whatever becomes of it, and the store outlives this.
+                    None => drop(ended.changed().await),
+                }
+            };
+            outcome = outcome.and(fetching.report(self.fetch_one(&id).await));
             sleep(BREATH).await;
         }
         if let Err(error) = &outcome {
             // Another one's success is none of this.
-            let mut flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
-            flight.error = Some(error.clone());
+            self.fetches.failed(error);
         }
         outcome
     }

@@ -50,10 +50,8 @@ pub(super) async fn watch(door: Arc<FrontDoor>, health: Arc<Health>, metrics: Ar
 pub(super) fn look(snapshot: &Snapshot, health: &Health, metrics: &Metrics) {
     let signed = snapshot.signed_identity.as_ref();
     let state = signed.map(|signed| signed.verifier().keys().state());
-    if let Some(state) = &state
-        && state.good_until > 0
-    {
-        metrics.assertion_keys_expiry(i64::try_from(state.good_until).unwrap_or(i64::MAX));
+    if let Some(until) = state.as_ref().and_then(|state| state.good_until) {
+        metrics.assertion_keys_expiry(i64::try_from(until).unwrap_or(i64::MAX));
     }
     match state.is_none_or(|state| state.is_ready) {
         true => health.met(Condition::AssertionKeysAtHand),
@@ -71,7 +69,7 @@ pub(super) fn describe(signed: &SignedIdentity) -> Value {
         "discoveryUrl": is_discovered.then_some(url),
         "keys": state.good,
         "fetchedAt": state.fetched,
-        "goodUntil": (state.good > 0).then_some(state.good_until),
+        "goodUntil": state.good_until.filter(|_| state.good > 0),
         "error": state.error,
     })
 }

@@ -1,7 +1,9 @@
 use super::super::tests::Signer;
+use super::fetches::{GAP, MOST_SOUGHT};
 use super::*;
 use crate::assertion::Algorithm;
 use serde_json::json;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Publishes what it is told to, and counts how often it was asked.
@@ -116,7 +118,7 @@ async fn the_last_good_keys_stay_when_none_can_be_fetched() {
     } = store.state();
     assert_eq!((good, is_ready), (1, true));
     assert_eq!(error.as_deref(), Some("status 500"));
-    assert!(good_until >= fetched.unwrap() + GOOD_FOR - 1);
+    assert!(good_until.unwrap() >= fetched.unwrap() + GOOD_FOR - 1);
 }
 
 #[tokio::test(start_paused = true)]
