@@ -22,7 +22,8 @@ pub use claims_alone::ClaimsAlone;
 pub use key_set::KeySetError;
 pub use key_store::{Fetch, FetchError, KeyStore, Layout, State, keep_fresh};
 
-use crate::policy::{AssertionFault, Claimed, Verify, printable};
+use crate::policy::AssertionFault::{self, Invalid};
+use crate::policy::{Claimed, Mismatch, Verify, printable};
 use crate::unix_time::unix_seconds;
 use cache::{Cache, Verified};
 use claims::Times;
@@ -105,19 +106,22 @@ impl Examination<'_> {
         {
             return Ok(verified);
         }
-        let compact = Compact::parse(token, expectations.is_padded()).map_err(invalid)?;
+        let compact = Compact::parse(token, expectations.is_padded()).map_err(Invalid)?;
         let header = compact.header();
-        let algorithm = expectations.algorithm(header).map_err(invalid)?;
-        let id = header.key_id().map_err(invalid)?;
+        let algorithm = expectations.algorithm(header).map_err(Invalid)?;
+        let id = header.key_id().map_err(Invalid)?;
         let mut fitting = known.fitting(id, algorithm, self.now).peekable();
         if fitting.peek().is_none() {
             // Nobody need look for the key of what is wrong whoever signed it.
             expectations.judge(&compact, self.now)?;
             self.unknown_key.set(Some(id.into()));
-            return Err(unknown(id, &known, self.now));
+            return Err(Invalid(unknown(id, &known, self.now)));
         }
         if !fitting.any(|key| algorithm.verifies(key, compact.signed(), compact.signature())) {
-            return Err(invalid("its signature doesn't fit its key"));
+            return Err(Invalid(Mismatch::new(
+                "a signature that doesn't fit its key",
+                "one by the key that it names",
+            )));
         }
         let (bearer, Times { ends }) = expectations.judge(&compact, self.now)?;
         let verified = Arc::new(Verified {
@@ -137,20 +141,18 @@ impl Verify for Examination<'_> {
     }
 }
 
-fn invalid(problem: impl Into<Box<str>>) -> AssertionFault {
-    AssertionFault::Invalid(problem.into())
-}
-
-fn unknown(id: &str, known: &KeySet, now: u64) -> AssertionFault {
-    let good = known.good(now);
-    invalid(match good {
-        0 => "the issuer's keys are not to be had: see the log and `/status`".to_owned(),
-        _ => format!(
-            "got key `{}`, expected one of the {good} that are published, and fit for the \
-             algorithm",
-            printable(id, MAX_SHOWN)
+fn unknown(id: &str, known: &KeySet, now: u64) -> Mismatch {
+    let got = format!("key `{}`", printable(id, MAX_SHOWN));
+    match known.good(now) {
+        0 => Mismatch::new(
+            format!("{got}, while none of the issuer's keys is to be had"),
+            "them at hand (see the log and `/status`)",
         ),
-    })
+        good => Mismatch::new(
+            got,
+            format!("one of the {good} that are published, and fit for the algorithm"),
+        ),
+    }
 }
 
 impl fmt::Debug for Verifier {

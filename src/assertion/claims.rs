@@ -2,9 +2,11 @@
 
 use super::algorithm::Algorithm;
 use super::compact::{Compact, Header};
-use super::{LEEWAY, MAX_SHOWN, invalid};
-use crate::policy::{AssertionFault, Claimed, printable};
+use super::{LEEWAY, MAX_SHOWN};
+use crate::policy::AssertionFault::{self, Invalid};
+use crate::policy::{Claimed, Mismatch, printable};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// The claim of a service token (Cloudflare Access).
 pub const SERVICE_CLAIM: &str = "common_name";
@@ -61,16 +63,15 @@ impl Expectations {
     }
 
     /// The algorithm that a header names, if it may be used.
-    pub(super) fn algorithm(&self, header: &Header) -> Result<Algorithm, String> {
+    pub(super) fn algorithm(&self, header: &Header) -> Result<Algorithm, Mismatch> {
         let named = Algorithm::named(&header.alg);
         named
             .filter(|named| self.algorithms.contains(named))
             .ok_or_else(|| {
                 let allowed: Vec<_> = self.algorithms.iter().map(|one| one.as_str()).collect();
-                format!(
-                    "got algorithm `{}`, expected {}",
-                    printable(&header.alg, MAX_SHOWN),
-                    allowed.join(" or ")
+                Mismatch::new(
+                    format!("algorithm `{}`", printable(&header.alg, MAX_SHOWN)),
+                    allowed.join(" or "),
                 )
             })
     }
@@ -82,15 +83,15 @@ impl Expectations {
         token: &Compact<'_>,
         now: u64,
     ) -> Result<(Bearer, Times), AssertionFault> {
-        let claims = token.claims().map_err(invalid)?;
+        let claims = token.claims().map_err(Invalid)?;
         let times = self.check(token.header(), &claims, now)?;
-        let bearer = Bearer::of(&claims, &self.claim).map_err(invalid)?;
+        let bearer = Bearer::of(&claims, &self.claim).map_err(Invalid)?;
         Ok((bearer, times))
     }
 
     /// Checks all that must be right at `now`, and says how long it will be.
     fn check(&self, header: &Header, claims: &Claims, now: u64) -> Result<Times, AssertionFault> {
-        self.check_parties(header, claims).map_err(invalid)?;
+        self.check_parties(header, claims).map_err(Invalid)?;
         let in_header = match &self.audience {
             Audience::Balancer { .. } => header.exp.as_ref(),
             Audience::OneOf(_) => None,
@@ -98,7 +99,7 @@ impl Expectations {
         check_times(claims, in_header, now)
     }
 
-    fn check_parties(&self, header: &Header, claims: &Claims) -> Result<(), String> {
+    fn check_parties(&self, header: &Header, claims: &Claims) -> Result<(), Mismatch> {
         let issuer = claims.get("iss");
         match &self.audience {
             Audience::OneOf(audiences) => {
@@ -118,50 +119,50 @@ impl Expectations {
     }
 }
 
-fn same(what: &str, got: Option<&Value>, expected: &str) -> Result<(), String> {
+fn same(what: &str, got: Option<&Value>, expected: &str) -> Result<(), Mismatch> {
     match got {
         Some(Value::String(got)) => same_text(what, Some(got), expected),
-        Some(_) => Err(format!(
-            "got {what} that is no string, expected `{expected}`"
+        Some(_) => Err(Mismatch::new(
+            format!("{what} that is no string"),
+            format!("`{expected}`"),
         )),
         None => same_text(what, None, expected),
     }
 }
 
-fn same_text(what: &str, got: Option<&str>, expected: &str) -> Result<(), String> {
+fn same_text(what: &str, got: Option<&str>, expected: &str) -> Result<(), Mismatch> {
     match got {
         Some(got) if got == expected => Ok(()),
-        Some(got) => Err(format!(
-            "got {what} `{}`, expected `{expected}`",
-            printable(got, MAX_SHOWN)
+        Some(got) => Err(Mismatch::new(
+            format!("{what} `{}`", printable(got, MAX_SHOWN)),
+            format!("`{expected}`"),
         )),
-        None => Err(format!("got no {what}, expected `{expected}`")),
+        None => Err(Mismatch::new(format!("no {what}"), format!("`{expected}`"))),
     }
 }
 
 /// One of `expected` must be named, alone or in an array of strings.
-fn check_audience(got: Option<&Value>, expected: &[String]) -> Result<(), String> {
-    let wanted = || format!("expected `{}`", expected.join("` or `"));
+fn check_audience(got: Option<&Value>, expected: &[String]) -> Result<(), Mismatch> {
+    let other = |got: Cow<'static, str>| {
+        let wanted = expected.join("` or `");
+        Err(Mismatch::new(got, format!("`{wanted}`")))
+    };
     let named: Vec<&str> = match got {
-        None => return Err(format!("got no `aud`, {}", wanted())),
+        None => return other("no `aud`".into()),
         Some(Value::String(one)) => vec![one],
         Some(Value::Array(several)) if several.iter().all(Value::is_string) => {
             several.iter().filter_map(Value::as_str).collect()
         }
         Some(_) => {
-            return Err(format!(
-                "got `aud` that is neither a string nor an array of strings, {}",
-                wanted()
-            ));
+            return other("`aud` that is neither a string nor an array of strings".into());
         }
     };
     match named.iter().any(|one| expected.iter().any(|it| it == one)) {
         true => Ok(()),
-        false => Err(format!(
-            "got `aud` `{}`, {}",
-            printable(&named.join("`, `").replace('`', ""), MAX_SHOWN),
-            wanted()
-        )),
+        false => {
+            let named = named.join("`, `").replace('`', "");
+            other(format!("`aud` `{}`", printable(&named, MAX_SHOWN)).into())
+        }
     }
 }
 
@@ -174,7 +175,7 @@ fn check_times(
     let ends = [claims.get("exp"), in_header].into_iter().flatten();
     let ends: Result<Vec<u64>, _> = ends.map(|end| date("exp", end)).collect();
     let Some(ends) = ends?.into_iter().min() else {
-        return Err(invalid("got no `exp`, expected a time"));
+        return Err(Invalid(Mismatch::new("no `exp`", "a time")));
     };
     if now >= ends.saturating_add(LEEWAY) {
         return Err(AssertionFault::Expired(now - ends));
@@ -185,9 +186,9 @@ fn check_times(
         };
         let begins = date(name, begins)?;
         if begins > now.saturating_add(LEEWAY) {
-            return Err(invalid(format!(
-                "got `{name}` {} s ahead, expected a time that has come (are both clocks right?)",
-                begins - now
+            return Err(Invalid(Mismatch::new(
+                format!("`{name}` {} s ahead", begins - now),
+                "a time that has come (are both clocks right?)",
             )));
         }
     }
@@ -202,7 +203,12 @@ fn date(name: &str, value: &Value) -> Result<u64, AssertionFault> {
     let fraction = value.as_f64().filter(|seconds| *seconds >= 0.0);
     whole
         .or(fraction.map(|seconds| seconds as u64))
-        .ok_or_else(|| invalid(format!("got `{name}` that is no time, expected seconds")))
+        .ok_or_else(|| {
+            Invalid(Mismatch::new(
+                format!("`{name}` that is no time"),
+                "seconds",
+            ))
+        })
 }
 
 impl Bearer {
@@ -214,20 +220,24 @@ impl Bearer {
     }
 
     /// The user that `claim` names, or the service.
-    pub(super) fn of(claims: &Claims, claim: &str) -> Result<Self, String> {
+    pub(super) fn of(claims: &Claims, claim: &str) -> Result<Self, Mismatch> {
         let named = |name: &str| match claims.get(name) {
             None => Ok(None),
             Some(Value::String(text)) if text.is_empty() => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str())),
-            Some(_) => Err(format!("got `{name}` that is no string, expected a name")),
+            Some(_) => Err(Mismatch::new(
+                format!("`{name}` that is no string"),
+                "a name",
+            )),
         };
         match (named(claim)?, named(SERVICE_CLAIM)?) {
-            (Some(_), _) if claim == "email" && is_unverified(claims) => {
-                Err("got `email_verified` false, expected a verified address".to_owned())
-            }
+            (Some(_), _) if claim == "email" && is_unverified(claims) => Err(Mismatch::new(
+                "`email_verified` false",
+                "a verified address",
+            )),
             (Some(user), _) => Ok(Self::User(user.into())),
             (None, Some(service)) => Ok(Self::Service(service.into())),
-            (None, None) => Err(format!("got no `{claim}`, expected the user")),
+            (None, None) => Err(Mismatch::new(format!("no `{claim}`"), "the user")),
         }
     }
 }

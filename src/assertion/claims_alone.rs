@@ -1,9 +1,10 @@
 //! What an assertion says, for whoever has no keys: a command that explains.
 
+use super::Expectations;
 use super::claims::Bearer;
 use super::compact::Compact;
-use super::{Expectations, invalid};
-use crate::policy::{AssertionFault, Claimed, Verify};
+use crate::policy::AssertionFault::{self, Invalid};
+use crate::policy::{Claimed, Verify};
 use crate::unix_time::unix_seconds;
 use std::cell::OnceCell;
 use std::time::SystemTime;
@@ -31,10 +32,10 @@ impl<'e> ClaimsAlone<'e> {
 impl Verify for ClaimsAlone<'_> {
     fn verify(&self, token: &[u8]) -> Result<Claimed<'_>, AssertionFault> {
         let expectations = self.expectations;
-        let compact = Compact::parse(token, expectations.is_padded()).map_err(invalid)?;
+        let compact = Compact::parse(token, expectations.is_padded()).map_err(Invalid)?;
         let header = compact.header();
-        expectations.algorithm(header).map_err(invalid)?;
-        header.key_id().map_err(invalid)?;
+        expectations.algorithm(header).map_err(Invalid)?;
+        header.key_id().map_err(Invalid)?;
         let (bearer, _) = expectations.judge(&compact, self.now)?;
         Ok(self.bearer.get_or_init(|| bearer).claimed())
     }

@@ -1,7 +1,7 @@
 //! The compact serialisation of a signed token (RFC 7515 §3.1): `header.claims.signature`.
 
 use super::MAX_SHOWN;
-use crate::policy::printable;
+use crate::policy::{Mismatch, printable};
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -12,6 +12,9 @@ use std::fmt;
 
 /// The longest token, in bytes: what a request's head may hold has room for no more.
 const MOST_BYTES: usize = 16 << 10;
+
+/// What a part must be that isn't.
+const AS_BASE64URL: &str = "each part in it, as RFC 7515 has it";
 
 /// RFC 7515 §2: without padding, and with nothing in the bits that are left over.
 const PLAIN: GeneralPurpose = engine(DecodePaddingMode::RequireNone);
@@ -53,36 +56,39 @@ pub(super) struct Header {
 
 impl<'a> Compact<'a> {
     /// Takes a token apart.
-    pub(super) fn parse(token: &'a [u8], is_padded: bool) -> Result<Self, String> {
+    pub(super) fn parse(token: &'a [u8], is_padded: bool) -> Result<Self, Mismatch> {
         if token.len() > MOST_BYTES {
-            return Err(format!(
-                "got {} bytes, expected a token of at most {MOST_BYTES}",
-                token.len()
+            return Err(Mismatch::new(
+                format!("{} bytes", token.len()),
+                format!("a token of at most {MOST_BYTES}"),
             ));
         }
         let parts: Vec<&[u8]> = token.splitn(6, |byte| *byte == b'.').collect();
         let [header, claims, signature] = parts[..] else {
             return Err(match parts.len() {
-                5 => "got an encrypted token, expected a signed one".to_owned(),
-                count => format!("got {count} parts, expected header, claims and signature"),
+                5 => Mismatch::new("the 5 parts of an encrypted token", "a signed one"),
+                count => Mismatch::new(format!("{count} parts"), "header, claims and signature"),
             });
         };
         let engine = if is_padded { &PADDED } else { &PLAIN };
         let decode = |part: &[u8], name: &str| {
             engine
                 .decode(part)
-                .map_err(|_| format!("its {name} is not base64url, as RFC 7515 has it"))
+                .map_err(|_| Mismatch::new(format!("{name} not in base64url"), AS_BASE64URL))
         };
         let signed = &token[..header.len() + 1 + claims.len()];
-        let header = decode(header, "header")?;
+        let header = decode(header, "a header")?;
         let header = read_header(&header).ok_or_else(|| {
-            "its header is no JSON object with `alg`, each member once".to_owned()
+            Mismatch::new(
+                "a header that can't be read",
+                "a JSON object with `alg`, each member once",
+            )
         })?;
         header.check()?;
         Ok(Self {
             header,
             claims: decode(claims, "claims")?,
-            signature: decode(signature, "signature")?,
+            signature: decode(signature, "a signature")?,
             signed,
         })
     }
@@ -101,10 +107,15 @@ impl<'a> Compact<'a> {
     }
 
     /// The claims, each name once (RFC 7519 §4).
-    pub(super) fn claims(&self) -> Result<Map<String, Value>, String> {
+    pub(super) fn claims(&self) -> Result<Map<String, Value>, Mismatch> {
         serde_json::from_slice::<Claims>(&self.claims)
             .map(|claims| claims.0)
-            .map_err(|_| "its claims are no JSON object with each name once".to_owned())
+            .map_err(|_| {
+                Mismatch::new(
+                    "claims that can't be read",
+                    "a JSON object with each name once",
+                )
+            })
     }
 }
 
@@ -117,10 +128,10 @@ fn read_header(bytes: &[u8]) -> Option<Header> {
 }
 
 impl Header {
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), Mismatch> {
         // RFC 7515 §4.1.11: whoever doesn't understand one of these must refuse.
         if self.crit {
-            return Err("got `crit` in its header, expected no extensions".to_owned());
+            return Err(Mismatch::new("`crit` in its header", "no extensions"));
         }
         let is_jwt = self.typ.as_ref().is_none_or(|typ| {
             let typ = typ.to_ascii_lowercase();
@@ -128,17 +139,20 @@ impl Header {
         });
         match is_jwt {
             true => Ok(()),
-            false => Err(format!(
-                "got type `{}`, expected `JWT`",
-                printable(self.typ.as_deref().unwrap_or_default(), MAX_SHOWN)
-            )),
+            false => {
+                let typ = self.typ.as_deref().unwrap_or_default();
+                Err(Mismatch::new(
+                    format!("type `{}`", printable(typ, MAX_SHOWN)),
+                    "`JWT`",
+                ))
+            }
         }
     }
 
     /// The id of its key.
-    pub(super) fn key_id(&self) -> Result<&str, String> {
+    pub(super) fn key_id(&self) -> Result<&str, Mismatch> {
         match self.kid.as_deref() {
-            None | Some("") => Err("got no `kid` in its header, expected its key's id".to_owned()),
+            None | Some("") => Err(Mismatch::new("no `kid` in its header", "its key's id")),
             Some(id) => Ok(id),
         }
     }

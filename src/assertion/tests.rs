@@ -13,10 +13,16 @@ use std::time::{Duration, UNIX_EPOCH};
 #[path = "../../tests/e2e/signer.rs"]
 mod signer;
 
+mod faults;
+
 pub(super) use signer::Signer;
 
 pub(super) const NOW: u64 = 1_800_000_000;
 pub(super) const ISSUER: &str = "https://issuer.example.com";
+const UNFIT: &str =
+    "got a signature that doesn't fit its key, expected one by the key that it names";
+const UNREAD: &str =
+    "got a header that can't be read, expected a JSON object with `alg`, each member once";
 
 struct Nowhere;
 
@@ -66,7 +72,7 @@ fn judged(verifier: &Verifier, token: &str, now: u64) -> String {
     match verifier.examine(at(now)).verify(token.as_bytes()) {
         Ok(Claimed::User(user)) => format!("user {user}"),
         Ok(Claimed::Service(service)) => format!("service {service}"),
-        Err(AssertionFault::Invalid(problem)) => problem.into(),
+        Err(Invalid(mismatch)) => mismatch.to_string(),
         Err(AssertionFault::Expired(seconds)) => format!("expired {seconds}"),
     }
 }
@@ -104,10 +110,7 @@ fn each_kind_of_key_verifies_what_it_signed_and_nothing_else() {
                 changed[10] ^= 1 << bit;
                 let head = token.rsplit_once('.').unwrap().0;
                 let forged = format!("{head}.{}", URL_SAFE_NO_PAD.encode(changed));
-                assert_eq!(
-                    judged(&verifier, &forged, NOW),
-                    "its signature doesn't fit its key"
-                );
+                assert_eq!(judged(&verifier, &forged, NOW), UNFIT);
             }
         }
     }
@@ -135,7 +138,7 @@ fn any_key_of_the_named_id_may_have_signed_and_no_other() {
         }
         for signer in [&stranger, &elsewhere] {
             let got = judged(&verifier, &token(signer, "ES256"), NOW);
-            assert_eq!(got, "its signature doesn't fit its key", "{order}");
+            assert_eq!(got, UNFIT, "{order}");
         }
         keys.reverse();
     }
@@ -183,12 +186,9 @@ fn no_confusion_of_algorithms_keys_or_headers_passes() {
         ),
         (
             json!({"alg": "ES256", "kid": "b", "x5u": "https://evil.example/c", "x5c": ["MII"]}),
-            "its signature doesn't fit its key",
+            UNFIT,
         ),
-        (
-            json!({"alg": "ES256", "kid": "b"}),
-            "its signature doesn't fit its key",
-        ),
+        (json!({"alg": "ES256", "kid": "b"}), UNFIT),
         // A key of the other kind.
         (
             json!({"alg": "ES256", "kid": "a"}),
@@ -206,14 +206,8 @@ fn no_confusion_of_algorithms_keys_or_headers_passes() {
             json!({"alg": "ES256", "kid": ""}),
             "got no `kid` in its header, expected its key's id",
         ),
-        (
-            json!({"alg": "ES256", "kid": 7}),
-            "its header is no JSON object with `alg`, each member once",
-        ),
-        (
-            json!({"alg": ["ES256"], "kid": "b"}),
-            "its header is no JSON object with `alg`, each member once",
-        ),
+        (json!({"alg": "ES256", "kid": 7}), UNREAD),
+        (json!({"alg": ["ES256"], "kid": "b"}), UNREAD),
         (
             json!({"alg": "ES256", "kid": "b", "crit": null}),
             "got `crit` in its header, expected no extensions",
@@ -244,14 +238,14 @@ fn a_token_has_one_reading_or_none() {
     assert_eq!(judged(&verifier, &good, NOW), "user nick@example.com");
     let mut claims = good_claims().to_string();
     claims.insert_str(1, r#""email":"admin@x","#);
-    let twice = "its claims are no JSON object with each name once";
+    let twice = "got claims that can't be read, expected a JSON object with each name once";
     assert_eq!(
         judged(&verifier, &signer.token_of(header, &claims), NOW),
         twice
     );
     let header_twice = r#"{"alg":"none","alg":"ES256","kid":"a"}"#;
     let token = signer.token_of(header_twice, &good_claims().to_string());
-    assert!(judged(&verifier, &token, NOW).starts_with("its header is no JSON"));
+    assert!(judged(&verifier, &token, NOW).starts_with("got a header that can't be read"));
     for claims in ["[]", "null", "\"x\"", "", "{", r#"{"a":1} x"#] {
         assert_eq!(
             judged(&verifier, &signer.token_of(header, claims), NOW),
@@ -287,7 +281,7 @@ fn a_token_has_one_reading_or_none() {
         &good[..good.len() - 1],
         &alphabet[place + 1..=place + 1]
     );
-    assert!(judged(&verifier, &respelt, NOW).starts_with("its signature is not base64url"));
+    assert!(judged(&verifier, &respelt, NOW).starts_with("got a signature not in base64url"));
 }
 
 #[test]
@@ -372,7 +366,8 @@ fn what_was_found_genuine_is_so_until_it_ends_or_the_keys_change() {
     let stale = judged(&verifier, &lasting, NOW + 100);
     assert_eq!(
         stale,
-        "the issuer's keys are not to be had: see the log and `/status`"
+        "got key `a`, while none of the issuer's keys is to be had, \
+         expected them at hand (see the log and `/status`)"
     );
     // The same keys, fetched again.
     let renewed = |signers: &[(&str, &Signer)]| {
@@ -394,10 +389,7 @@ fn what_was_found_genuine_is_so_until_it_ends_or_the_keys_change() {
     assert!(problem.starts_with("got key `a`"), "{problem}");
     // Another key under the same id.
     renewed(&[("a", &next)]);
-    assert_eq!(
-        judged(&verifier, &token, NOW),
-        "its signature doesn't fit its key"
-    );
+    assert_eq!(judged(&verifier, &token, NOW), UNFIT);
 }
 
 #[test]

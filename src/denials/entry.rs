@@ -2,7 +2,9 @@
 
 use super::fields;
 use crate::forwarded::Scheme;
-use crate::policy::{Denial, Field, LocalInterface, Peer, Policy, Request, Source, Upgrade};
+use crate::policy::{
+    Denial, Field, LocalInterface, Mismatch, Peer, Policy, Request, Source, Upgrade,
+};
 use crate::redaction::{SeenField, cut};
 use crate::unix_time::unix_seconds;
 use serde::{Deserialize, Serialize};
@@ -117,10 +119,8 @@ pub struct Refused {
     pub message: &'static str,
     /// The config's key that decided.
     pub rule: Option<Fact>,
-    /// What came.
-    pub got: String,
-    /// What was expected.
-    pub expected: Fact,
+    /// What came, and what was expected.
+    pub mismatch: Mismatch,
     /// What to change.
     pub remedy: &'static str,
 }
@@ -135,8 +135,7 @@ impl Refused {
             reason: denial.reason(),
             message: denial.message(),
             rule: policy.rule(denial).map(Fact::Borrowed),
-            got: denial.got(),
-            expected: denial.expected().into(),
+            mismatch: denial.mismatch(),
             remedy,
         }
     }
@@ -161,8 +160,7 @@ impl Entry {
             reason,
             message,
             rule,
-            got,
-            expected,
+            mismatch,
             remedy,
         } = refused;
         Self {
@@ -189,8 +187,8 @@ impl Entry {
             reason,
             message: message.into(),
             rule,
-            got: cut(&got, MAX_FACT_BYTES).to_owned(),
-            expected,
+            got: cut(&mismatch.got, MAX_FACT_BYTES).to_owned(),
+            expected: mismatch.expected,
             remedy: remedy.into(),
             request: request.map(|(request, host, protocol)| seen(policy, request, host, protocol)),
         }

@@ -1,5 +1,6 @@
 //! The signed identity that a request must show beside the trusted proxy's word.
 
+use super::mismatch::Mismatch;
 use super::names::FieldName;
 use super::request::trim;
 use std::collections::HashSet;
@@ -38,9 +39,9 @@ pub enum Claimed<'a> {
 /// Why an assertion proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AssertionFault {
-    /// It isn't what it should be. The text says what was got and what was expected,
-    /// and holds nothing of the signature.
-    Invalid(Box<str>),
+    /// It isn't what it should be. What came can follow "an assertion with", and holds
+    /// nothing of the signature.
+    Invalid(Mismatch),
     /// It ended this many seconds ago.
     Expired(u64),
 }
@@ -60,9 +61,10 @@ pub struct Keyless;
 
 impl Verify for Keyless {
     fn verify(&self, _: &[u8]) -> Result<Claimed<'_>, AssertionFault> {
-        Err(AssertionFault::Invalid(
-            "there is no key to verify it by".into(),
-        ))
+        Err(AssertionFault::Invalid(Mismatch::new(
+            "no key here to verify it by",
+            "the issuer's keys",
+        )))
     }
 }
 

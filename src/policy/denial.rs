@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::assertion::{AssertionFault, Carriage};
+use super::mismatch::Mismatch;
 use super::names::FieldName;
 use super::peer::AltName;
 use super::printable::printable;
@@ -235,107 +236,115 @@ impl Denial {
         self.code().message()
     }
 
-    /// What the operator's log is told: what was got and what was expected.
-    /// Never the value of a header, but for the user who isn't allowed.
+    /// What came, and what was expected. Never the value of a header, but for the user who
+    /// isn't allowed.
+    pub fn mismatch(&self) -> Mismatch {
+        Mismatch::new(self.0.got(), self.0.expected())
+    }
+
+    /// What the operator's log is told: [`Self::mismatch`] in one line.
     pub fn detail(&self) -> String {
-        self.0.to_string()
+        self.mismatch().to_string()
     }
 }
 
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UntrustedSource(peer) if peer.uid().is_some() => {
-                write!(f, "got source `{peer}`, expected one of `listen.unixPeerUids`")
+impl Cause {
+    fn got(&self) -> Cow<'static, str> {
+        Cow::Owned(match self {
+            Self::UntrustedSource(source) => format!("source `{source}`"),
+            Self::UnnamedCertificate(source, None) => {
+                format!("source `{source}` without a certificate")
             }
-            Self::UntrustedSource(address) => {
-                write!(f, "got source `{address}`, expected one of `gateway.trustedProxies`")
-            }
-            Self::UnnamedCertificate(source, names) => {
-                let expected = "expected one for a name in \
-                     `gateway.auth.trustedProxy.clientCertNames`";
-                match names {
-                    None => write!(f, "got source `{source}` without a certificate, {expected}"),
-                    Some(None) => write!(
-                        f,
-                        "got source `{source}` with a certificate for no DNS name, URI or e-mail \
-                         address, {expected}"
-                    ),
-                    Some(Some(name)) => write!(
-                        f,
-                        "got source `{source}` with a certificate for `{}`, {expected}",
-                        printable(&name.to_string(), MAX_SHOWN)
-                    ),
-                }
-            }
-            Self::LoopbackSource(address) => {
-                write!(f, "got loopback source `{address}`, expected another or `allowLoopback = true`")
-            }
-            Self::LocalInterfaceSource(address) => write!(
-                f,
-                "got source `{address}`, an address of this host, expected another or `allowLocalInterface = true`"
+            Self::UnnamedCertificate(source, Some(None)) => format!(
+                "source `{source}` with a certificate for no DNS name, URI or e-mail address"
             ),
-            Self::LocalInterfaceCheckFailed(address) => write!(
-                f,
-                "got source `{address}` and could not read this host's addresses, expected to tell them apart"
+            Self::UnnamedCertificate(source, Some(Some(name))) => format!(
+                "source `{source}` with a certificate for `{}`",
+                printable(&name.to_string(), MAX_SHOWN)
             ),
-            Self::TooManyFields(count) => write!(f, "got {count} header fields, expected at most {MAX_FIELDS}"),
-            Self::Repeated(name, count) => write!(f, "got `{name}` {count} times, expected it once"),
-            Self::Comma(name) => write!(f, "got a comma in `{name}`, expected one user"),
+            Self::LoopbackSource(source) => format!("loopback source `{source}`"),
+            Self::LocalInterfaceSource(source) => {
+                format!("source `{source}`, an address of this host")
+            }
+            Self::LocalInterfaceCheckFailed(source) => {
+                format!("source `{source}` and could not read this host's addresses")
+            }
+            Self::TooManyFields(count) => format!("{count} header fields"),
+            Self::Repeated(name, count) => format!("`{name}` {count} times"),
+            Self::Comma(name) => format!("a comma in `{name}`"),
             Self::Alias(name) => {
-                write!(f, "got an alias of `{name}` (`_` or `.` for `-` or the reverse), expected `{name}` alone")
+                format!("an alias of `{name}` (`_` or `.` for `-` or the reverse)")
             }
-            Self::NotScopes => f.write_str("got no list of scopes in `x-openclaw-scopes`, expected words and commas"),
-            Self::UnexpectedScopes => f.write_str(
-                "got `x-openclaw-scopes`, expected none unless `scopeCeilings` or `passScopes` is configured",
-            ),
-            Self::MissingHeader(name, missing) => {
-                write!(f, "got {missing} `{name}`, expected the trusted proxy to set it")
-            }
+            Self::NotScopes => return "no list of scopes in `x-openclaw-scopes`".into(),
+            Self::UnexpectedScopes => return "`x-openclaw-scopes`".into(),
             Self::AssertionMissing(name, Carriage::Bearer, Missing::Blank) => {
-                write!(f, "got no bearer token in `{name}`, expected a signed assertion")
+                format!("no bearer token in `{name}`")
             }
-            Self::AssertionMissing(name, _, missing) => {
-                write!(f, "got {missing} `{name}`, expected a signed assertion")
+            Self::MissingHeader(name, missing)
+            | Self::AssertionMissing(name, _, missing)
+            | Self::UserMissing(name, missing) => format!("{missing} `{name}`"),
+            Self::AssertionFault(name, AssertionFault::Invalid(fault)) => {
+                format!("an assertion in `{name}` with {}", fault.got)
             }
-            Self::AssertionFault(name, AssertionFault::Invalid(problem)) => {
-                write!(f, "the assertion in `{name}`: {problem}")
+            Self::AssertionFault(name, AssertionFault::Expired(seconds)) => {
+                format!("an assertion in `{name}` that ended {seconds} s ago")
             }
-            Self::AssertionFault(name, AssertionFault::Expired(seconds)) => write!(
-                f,
-                "the assertion in `{name}` ended {seconds} s ago, expected one that is still good \
-                 (are both clocks right?)"
-            ),
-            Self::UserMismatch(name, Some(user)) => write!(
-                f,
-                "got an assertion of user `{}`, expected the one in `{name}`",
-                printable(user, MAX_SHOWN)
-            ),
+            Self::UserMismatch(_, Some(user)) => {
+                format!("an assertion of user `{}`", printable(user, MAX_SHOWN))
+            }
+            Self::UserMismatch(_, None) => return "an assertion of a service".into(),
+            Self::UserInvalid(name, problem) => match problem {
+                UserProblem::TooLong(bytes) => format!("{bytes} bytes in `{name}`"),
+                UserProblem::Comma => format!("a comma in the user of `{name}`"),
+                UserProblem::Blank => format!("white space around the user of `{name}`"),
+                UserProblem::NotAscii => format!("a byte outside printable ASCII in `{name}`"),
+            },
+            Self::UserNotAllowed(user) => format!("user `{user}`"),
+            Self::ServiceNotAllowed(service) => {
+                format!("service `{}`", printable(service, MAX_SHOWN))
+            }
+        })
+    }
+
+    fn expected(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::UntrustedSource(peer) if peer.uid().is_some() => "one of `listen.unixPeerUids`",
+            Self::UntrustedSource(_) => "one of `gateway.trustedProxies`",
+            Self::UnnamedCertificate(..) => {
+                "one for a name in `gateway.auth.trustedProxy.clientCertNames`"
+            }
+            Self::LoopbackSource(_) => "another or `allowLoopback = true`",
+            Self::LocalInterfaceSource(_) => "another or `allowLocalInterface = true`",
+            Self::LocalInterfaceCheckFailed(_) => "to tell them apart",
+            Self::TooManyFields(_) => return format!("at most {MAX_FIELDS}").into(),
+            Self::Repeated(..) => "it once",
+            Self::Comma(_) | Self::UserInvalid(_, UserProblem::Comma) => "one user",
+            Self::Alias(name) => return format!("`{name}` alone").into(),
+            Self::NotScopes => "words and commas",
+            Self::UnexpectedScopes => "none unless `scopeCeilings` or `passScopes` is configured",
+            Self::MissingHeader(..) => "the trusted proxy to set it",
+            Self::AssertionMissing(..) => "a signed assertion",
+            Self::AssertionFault(_, AssertionFault::Invalid(fault)) => {
+                return fault.expected.clone();
+            }
+            Self::AssertionFault(_, AssertionFault::Expired(_)) => {
+                "one that is still good (are both clocks right?)"
+            }
+            Self::UserMismatch(name, Some(_)) => return format!("the one in `{name}`").into(),
             Self::UserMismatch(name, None) => {
-                write!(f, "got an assertion of a service, expected no user in `{name}` beside it")
+                return format!("no user in `{name}` beside it").into();
             }
-            Self::ServiceNotAllowed(service) => write!(
-                f,
-                "got service `{}`, expected one of `gateway.auth.trustedProxy.assertion.allowServices`",
-                printable(service, MAX_SHOWN)
-            ),
-            Self::UserMissing(name, missing) => write!(f, "got {missing} `{name}`, expected a user"),
-            Self::UserInvalid(name, UserProblem::TooLong(bytes)) => {
-                write!(f, "got {bytes} bytes in `{name}`, expected a user of at most {MAX_USER_BYTES}")
+            Self::UserMissing(..) => "a user",
+            Self::UserInvalid(_, UserProblem::TooLong(_)) => {
+                return format!("a user of at most {MAX_USER_BYTES}").into();
             }
-            Self::UserInvalid(name, UserProblem::Comma) => {
-                write!(f, "got a comma in the user of `{name}`, expected one user")
+            Self::UserInvalid(_, UserProblem::Blank) => "none",
+            Self::UserInvalid(_, UserProblem::NotAscii) => "a user in ASCII",
+            Self::UserNotAllowed(_) => "one of `allowUsers` (compared to the letter)",
+            Self::ServiceNotAllowed(_) => {
+                "one of `gateway.auth.trustedProxy.assertion.allowServices`"
             }
-            Self::UserInvalid(name, UserProblem::Blank) => {
-                write!(f, "got white space around the user of `{name}`, expected none")
-            }
-            Self::UserInvalid(name, UserProblem::NotAscii) => {
-                write!(f, "got a byte outside printable ASCII in `{name}`, expected a user in ASCII")
-            }
-            Self::UserNotAllowed(user) => {
-                write!(f, "got user `{user}`, expected one of `allowUsers` (compared to the letter)")
-            }
-        }
+        })
     }
 }
 

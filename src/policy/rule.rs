@@ -21,28 +21,6 @@ const OPEN_HEADERS: [&str; 7] = [
 
 const ASSERTION: &str = "gateway.auth.trustedProxy.assertion";
 
-/// Between what came and what was expected, in every denial's detail.
-const EXPECTED: &str = ", expected ";
-
-impl Denial {
-    /// What came: `got` of the detail.
-    pub fn got(&self) -> String {
-        let detail = self.detail();
-        let got = detail
-            .rsplit_once(EXPECTED)
-            .map_or(&*detail, |(got, _)| got);
-        got.strip_prefix("got ").unwrap_or(got).to_owned()
-    }
-
-    /// What was expected: the rest of the detail.
-    pub fn expected(&self) -> String {
-        let detail = self.detail();
-        detail
-            .rsplit_once(EXPECTED)
-            .map_or_else(String::new, |(_, expected)| expected.to_owned())
-    }
-}
-
 impl Policy {
     /// The config's key behind a denial of this policy. None where no key decides it: a
     /// header that is set here comes in disguise, which is never right.
@@ -154,8 +132,8 @@ impl Policy {
 mod tests {
     use super::super::denial::Missing;
     use super::super::{
-        AllowUsers, AssertionFault, AssertionRule, Code, LocalInterface, MAX_FIELDS, PROBE_HEADER,
-        PolicyConfig, Source, TrustedNets, UserProblem,
+        AllowUsers, AssertionFault, AssertionRule, Code, LocalInterface, MAX_FIELDS, Mismatch,
+        PROBE_HEADER, PolicyConfig, Source, TrustedNets, UserProblem,
     };
     use super::*;
     use std::collections::HashSet;
@@ -266,7 +244,7 @@ mod tests {
             (
                 Cause::AssertionFault(
                     name("x-jwt"),
-                    AssertionFault::Invalid("got `alg` none, expected ES256".into()),
+                    AssertionFault::Invalid(Mismatch::new("algorithm `none`", "ES256")),
                 ),
                 Some(ASSERTION),
             ),
@@ -294,13 +272,14 @@ mod tests {
             let denial = Denial::new(cause);
             codes.push(denial.code());
             assert_eq!(policy().rule(&denial), rule, "{denial:?}");
-            let (got, expected) = (denial.got(), denial.expected());
+            let Mismatch { got, expected } = denial.mismatch();
             assert!(!got.is_empty() && !expected.is_empty(), "{denial:?}");
-            let detail = denial.detail();
+            // Each half is one by itself.
             assert!(
-                detail.ends_with(&format!("{got}, expected {expected}")),
-                "{detail}"
+                !got.starts_with("got ") && !got.contains("expected"),
+                "{got}"
             );
+            assert_eq!(denial.detail(), format!("got {got}, expected {expected}"));
         }
         for code in Code::ALL {
             assert!(codes.contains(&code), "{code:?}");

@@ -4,7 +4,7 @@ use super::admission::RequestView;
 use super::respond::{self, Problem};
 use super::{ConnectionFacts, FrontDoor};
 use crate::denials::{Arrival, Entry, Fact, Refused};
-use crate::policy::{Denial, Field, Policy, Request};
+use crate::policy::{Denial, Field, Mismatch, Policy, Request};
 use crate::request_id::RequestId;
 use crate::snapshot::Snapshot;
 use crate::telemetry::metrics::Limit;
@@ -28,8 +28,7 @@ pub(super) fn for_problem(problem: Problem, limit: Option<Limit>, got: &str) -> 
         reason: problem.code().into(),
         message: problem.message(),
         rule,
-        got: got.to_owned(),
-        expected: problem.expected().into(),
+        mismatch: Mismatch::new(got.to_owned(), problem.expected()),
         remedy: problem.remedy(),
     }
 }

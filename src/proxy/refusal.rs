@@ -138,15 +138,16 @@ impl Arrival<'_> {
         let belief = Belief::from(code);
         let (request_id, scheme) = self.believed(belief);
         let reason = denial.reason();
+        let told = denied::by_policy(&self.snapshot.policy, denial);
         tracing::info!(
             request.id = request_id.as_str(),
             source.ip = %self.facts.source,
             denial.code = code.as_str(),
             denial.reason = %reason,
-            denial.detail = %denial.detail(),
+            denial.detail = %told.mismatch,
             "request denied"
         );
-        self.keep(request_id, denied::by_policy(&self.snapshot.policy, denial));
+        self.keep(request_id, told);
         let answer = denial_answer(denial, request_id, accept(self.fields));
         let fault = match belief {
             Belief::TrustedProxy => Fault::Request,

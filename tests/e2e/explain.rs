@@ -101,7 +101,7 @@ async fn told(sidecar: &Sidecar, id: &str) -> Value {
     for part in ["reason", "rule", "got", "expected", "remedy"] {
         if let Some(words) = answer["denial"][part].as_str() {
             assert!(
-                people.contains(words),
+                !words.is_empty() && people.contains(words),
                 "{part} `{words}` is not in\n{people}"
             );
         }
@@ -458,6 +458,10 @@ async fn an_assertion_is_judged_by_its_claims_and_that_is_said() {
         ),
     ] {
         let said = explain(&token(issuer), user);
+        for part in ["got", "expected"] {
+            let words = said[part].as_str().unwrap();
+            assert!(!words.is_empty() && !words.contains("got "), "{said}");
+        }
         assert_eq!(
             (&said["code"], &said["rule"]),
             (&code.into(), &format!("{TRUSTED}.assertion").into()),

@@ -23,8 +23,7 @@ fn checked(change: impl FnOnce(&mut Value), now: u64) -> String {
     match times.map(|_| Bearer::of(claims, &expectations.claim)) {
         Ok(Ok(Bearer::User(user))) => format!("user {user}"),
         Ok(Ok(Bearer::Service(service))) => format!("service {service}"),
-        Ok(Err(problem)) => problem,
-        Err(AssertionFault::Invalid(problem)) => problem.into(),
+        Ok(Err(problem)) | Err(Invalid(problem)) => problem.to_string(),
         Err(AssertionFault::Expired(seconds)) => format!("expired {seconds}"),
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::assertion::ClaimsAlone;
 use crate::config::Config;
-use crate::policy::{AssertionFault, Claimed, Policy, Verify, trim};
+use crate::policy::{AssertionFault, Claimed, Mismatch, Policy, Verify, trim};
 use std::cell::Cell;
 use std::time::SystemTime;
 
@@ -73,9 +73,10 @@ impl Verify for Assumed<'_> {
         match &self.by {
             By::Claims(claims) => claims.verify(token),
             By::User(Some(user)) => Ok(Claimed::User(user)),
-            By::User(None) => Err(AssertionFault::Invalid(
-                "got an assertion that was not kept, expected a user header beside it".into(),
-            )),
+            By::User(None) => Err(AssertionFault::Invalid(Mismatch::new(
+                "a value that was not kept",
+                "a user header beside it",
+            ))),
         }
     }
 }

@@ -106,6 +106,7 @@ fn denied(place: &Place, source: Source, denial: &Denial) -> Explanation {
     let rule = place.rules.policy.rule(denial);
     let rule = rule.map(|rule| spelt(rule, &place.config));
     let remedy = respond::remedy(code.as_str());
+    let mismatch = denial.mismatch();
     let json = json!({
         "decision": "denied",
         "source": source.to_string(),
@@ -113,10 +114,10 @@ fn denied(place: &Place, source: Source, denial: &Denial) -> Explanation {
         "code": code.as_str(),
         "reason": denial.reason(),
         "message": denial.message(),
-        "detail": denial.detail(),
+        "detail": mismatch.to_string(),
         "rule": rule,
-        "got": denial.got(),
-        "expected": denial.expected(),
+        "got": mismatch.got,
+        "expected": mismatch.expected,
         "remedy": remedy,
     });
     Explanation {
@@ -124,8 +125,8 @@ fn denied(place: &Place, source: Source, denial: &Denial) -> Explanation {
         verdict: format!("denied: {} ({})", denial.reason(), code.status()),
         because: vec![
             ("rule", rule.unwrap_or(NO_KEY).to_owned()),
-            ("came", denial.got()),
-            ("expected", denial.expected()),
+            ("came", mismatch.got.into_owned()),
+            ("expected", mismatch.expected.into_owned()),
             ("to change", remedy.to_owned()),
         ],
         headers: Vec::new(),

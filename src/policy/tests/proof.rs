@@ -14,9 +14,7 @@ impl Verify for Credulous {
             Some(("user", name)) => Ok(Claimed::User(name)),
             Some(("service", name)) => Ok(Claimed::Service(name)),
             _ if token == b"expired" => Err(AssertionFault::Expired(31)),
-            _ => Err(AssertionFault::Invalid(
-                "got a lie, expected a truth".into(),
-            )),
+            _ => Err(AssertionFault::Invalid(Mismatch::new("a lie", "a truth"))),
         }
     }
 }
