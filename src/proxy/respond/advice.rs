@@ -284,27 +284,12 @@ const ADVICE: &[(&str, Advice)] = &[
 mod tests {
     use super::super::problem;
     use super::*;
+    use crate::policy::Code;
     use std::collections::BTreeSet;
 
     #[test]
     fn every_code_of_the_front_door_has_advice_of_its_own() {
-        let denials = [
-            "trusted_proxy_untrusted_source",
-            "trusted_proxy_untrusted_certificate",
-            "trusted_proxy_loopback_source",
-            "trusted_proxy_local_interface_source",
-            "trusted_proxy_local_interface_check_failed",
-            "trusted_proxy_ambiguous_header",
-            "trusted_proxy_unexpected_scopes",
-            "trusted_proxy_missing_header",
-            "trusted_proxy_assertion_missing",
-            "trusted_proxy_assertion_invalid",
-            "trusted_proxy_assertion_expired",
-            "trusted_proxy_assertion_user_mismatch",
-            "trusted_proxy_user_missing",
-            "trusted_proxy_user_invalid",
-            "trusted_proxy_user_not_allowed",
-        ];
+        let denials = Code::ALL.map(Code::as_str);
         let problems = problem::ALL.iter().map(|problem| problem.code());
         // A problem or two share their code.
         let codes: BTreeSet<_> = denials.into_iter().chain(problems).collect();
