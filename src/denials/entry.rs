@@ -53,6 +53,8 @@ pub struct Entry {
     pub message: Fact,
     /// The config's key that decided; none where none did.
     pub rule: Option<Fact>,
+    /// The header that the policy refused it for; none where there was another ground.
+    pub header: Option<String>,
     /// What came.
     pub got: String,
     /// What was expected.
@@ -119,6 +121,8 @@ pub struct Refused {
     pub message: &'static str,
     /// The config's key that decided.
     pub rule: Option<Fact>,
+    /// The header that it is about.
+    pub header: Option<String>,
     /// What came, and what was expected.
     pub mismatch: Mismatch,
     /// What to change.
@@ -135,6 +139,7 @@ impl Refused {
             reason: denial.reason(),
             message: denial.message(),
             rule: policy.rule(denial).map(Fact::Borrowed),
+            header: denial.header().map(str::to_owned),
             mismatch: denial.mismatch(),
             remedy,
         }
@@ -160,6 +165,7 @@ impl Entry {
             reason,
             message,
             rule,
+            header,
             mismatch,
             remedy,
         } = refused;
@@ -187,6 +193,7 @@ impl Entry {
             reason,
             message: message.into(),
             rule,
+            header,
             got: cut(&mismatch.got, MAX_FACT_BYTES).to_owned(),
             expected: mismatch.expected,
             remedy: remedy.into(),

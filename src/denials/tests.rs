@@ -156,6 +156,7 @@ fn keeps_no_value_that_might_be_a_secret() {
         entry.rule.as_deref(),
         Some("gateway.auth.trustedProxy.requiredHeaders")
     );
+    assert_eq!(entry.header.as_deref(), Some("x-forwarded-proto"));
     assert_eq!(entry.got, "a blank `x-forwarded-proto`");
     // What the command reads back is what was kept.
     assert_eq!(serde_json::from_str::<Entry>(&told).unwrap(), entry);

@@ -131,6 +131,12 @@ impl Code {
         }
     }
 
+    /// The code of a name; none of another room's refusals has one.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.as_str() == name)
+    }
+
     /// The HTTP status: 400, 401 or 403.
     pub const fn status(self) -> u16 {
         match self {
@@ -236,6 +242,12 @@ impl Denial {
         self.code().message()
     }
 
+    /// The header that it is about; none where it is about the source, the number of
+    /// fields, or whom a proven name lets in.
+    pub fn header(&self) -> Option<&str> {
+        self.0.header()
+    }
+
     /// What came, and what was expected. Never the value of a header, but for the user who
     /// isn't allowed.
     pub fn mismatch(&self) -> Mismatch {
@@ -249,6 +261,29 @@ impl Denial {
 }
 
 impl Cause {
+    fn header(&self) -> Option<&str> {
+        match self {
+            Self::UntrustedSource(_)
+            | Self::UnnamedCertificate(..)
+            | Self::LoopbackSource(_)
+            | Self::LocalInterfaceSource(_)
+            | Self::LocalInterfaceCheckFailed(_)
+            | Self::TooManyFields(_)
+            | Self::UserNotAllowed(_)
+            | Self::ServiceNotAllowed(_) => None,
+            Self::NotScopes | Self::UnexpectedScopes => Some("x-openclaw-scopes"),
+            Self::Repeated(name, _)
+            | Self::Comma(name)
+            | Self::Alias(name)
+            | Self::MissingHeader(name, _)
+            | Self::AssertionMissing(name, ..)
+            | Self::AssertionFault(name, _)
+            | Self::UserMissing(name, _)
+            | Self::UserInvalid(name, _)
+            | Self::UserMismatch(name, _) => Some(name.as_str()),
+        }
+    }
+
     fn got(&self) -> Cow<'static, str> {
         Cow::Owned(match self {
             Self::UntrustedSource(source) => format!("source `{source}`"),
@@ -394,6 +429,22 @@ mod tests {
     }
 
     #[test]
+    fn a_code_is_known_by_its_whole_name_alone() {
+        for code in Code::ALL {
+            assert_eq!(Code::named(code.as_str()), Some(code));
+            assert_eq!(Code::named(&format!("{}_x", code.as_str())), None);
+        }
+        for other in [
+            "",
+            "trusted_proxy_",
+            "trusted_proxy_of_next_year",
+            "rate_limited",
+        ] {
+            assert_eq!(Code::named(other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn names_the_missing_header_in_the_reason() {
         let name = FieldName::parse("X-Forwarded-Proto").unwrap();
         let denial = Denial::new(Cause::MissingHeader(name, Missing::Blank));
@@ -406,5 +457,6 @@ mod tests {
             "got a blank `x-forwarded-proto`, expected the trusted proxy to set it"
         );
         assert_eq!(denial.code(), Code::MissingHeader);
+        assert_eq!(denial.header(), Some("x-forwarded-proto"));
     }
 }

@@ -28,6 +28,7 @@ pub(super) fn for_problem(problem: Problem, limit: Option<Limit>, got: &str) -> 
         reason: problem.code().into(),
         message: problem.message(),
         rule,
+        header: None,
         mismatch: Mismatch::new(got.to_owned(), problem.expected()),
         remedy: problem.remedy(),
     }

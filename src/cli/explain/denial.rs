@@ -154,17 +154,33 @@ impl Assertion {
         let came = request.fields.iter().any(|field| {
             field.name.eq_ignore_ascii_case(header.as_str()) && field.state == State::Present
         });
-        match &*entry.code {
-            _ if !came => Self::Missing,
+        if !came {
+            return Self::Missing;
+        }
+        match Code::named(&entry.code) {
             // Then it came with something that is no bearer token.
-            code if code == Code::AssertionMissing.as_str()
-                && entry.got.ends_with(&format!("`{header}`")) =>
-            {
+            Some(Code::AssertionMissing) if entry.header.as_deref() == Some(header.as_str()) => {
                 Self::Missing
             }
-            code if code == Code::AssertionMissing.as_str() => Self::Unjudged,
-            code if code.starts_with("trusted_proxy_assertion_") => Self::Refused,
-            _ => Self::Unjudged,
+            Some(Code::AssertionInvalid | Code::AssertionExpired | Code::AssertionUserMismatch) => {
+                Self::Refused
+            }
+            // Of another header, or refused before it or after.
+            Some(
+                Code::AssertionMissing
+                | Code::UntrustedSource
+                | Code::UntrustedCertificate
+                | Code::LoopbackSource
+                | Code::LocalInterfaceSource
+                | Code::LocalInterfaceCheckFailed
+                | Code::AmbiguousHeader
+                | Code::UnexpectedScopes
+                | Code::MissingHeader
+                | Code::UserMissing
+                | Code::UserInvalid
+                | Code::UserNotAllowed,
+            )
+            | None => Self::Unjudged,
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::corpus::{Attack, Kind};
 use super::seen::Seen;
 use crate::denials::Entry;
+use crate::policy::Code;
 use crate::probe::{Mark, ProbeAnswer};
 use crate::redaction::SeenField;
 use std::net::IpAddr;
@@ -121,10 +122,9 @@ fn comes_from_loopback(answer: &ProbeAnswer) -> bool {
 
 fn denied(attack: &Attack, entry: &Entry, mark: &Mark) -> Outcome {
     let reason = entry.reason.to_string();
-    // A limit refuses whatever a request says.
-    let is_policys = entry.code.starts_with("trusted_proxy_");
     let whole = entry.request.as_ref().filter(|request| !request.is_cut);
-    let Some(request) = whole.filter(|_| is_policys) else {
+    // What isn't the policy's, such as a limit, refuses whatever a request says.
+    let (Some(code), Some(request)) = (Code::named(&entry.code), whole) else {
         return Outcome::Unjudged(format!("Portcullis refused it: {reason}"));
     };
     let named = || {
@@ -138,7 +138,7 @@ fn denied(attack: &Attack, entry: &Entry, mark: &Mark) -> Outcome {
         };
     }
     let came = named().filter(|field| bears(field, attack, mark)).count();
-    let is_users_list = entry.code == "trusted_proxy_user_not_allowed";
+    let is_users_list = code == Code::UserNotAllowed;
     match (came, attack.kind) {
         (0, _) => Outcome::Unjudged(format!("Portcullis refused it: {reason}")),
         (1, Kind::User) if is_users_list && named().count() == 1 => {

@@ -84,6 +84,7 @@ fn denied(reason: &'static str, fields: Vec<ProbedField>) -> Seen {
         reason: reason.into(),
         message: "".into(),
         rule: None,
+        header: None,
         got: String::new(),
         expected: "".into(),
         remedy: "".into(),
@@ -216,6 +217,11 @@ fn a_denial_tells_whether_it_was_the_attackers_word_that_was_refused() {
         ),
         // No matter of the header.
         ("rate_limited", vec![theirs()], (Unjudged, Warning, None)),
+        (
+            "trusted_proxy_of_next_year",
+            vec![theirs()],
+            (Unjudged, Warning, None),
+        ),
         // Somebody else's trouble.
         (not_allowed, vec![ours()], (Unjudged, Warning, None)),
     ] {
@@ -355,7 +361,7 @@ fn missed(code: &'static str, name: &str, fields: Vec<ProbedField>) -> Seen {
     let Seen::Denied(mut entry) = denied(code, fields) else {
         unreachable!("a denial");
     };
-    entry.got = format!("no `{name}`");
+    entry.header = Some(name.to_owned());
     Seen::Denied(entry)
 }
 
@@ -392,7 +398,9 @@ fn a_clients_word_for_a_header_that_the_proxy_does_not_set_is_judged() {
     // The proxy's own beside it, a limit, a refusal on the way: nobody believed it.
     for last in [
         denied("trusted_proxy_ambiguous_header", both.clone()),
-        denied("rate_limited", both),
+        denied("rate_limited", both.clone()),
+        denied("trusted_proxy_of_next_year", both.clone()),
+        denied("trusted_proxy_untrusted_source", both),
         Seen::Refused(403),
     ] {
         assert_eq!(told(&last), std::slice::from_ref(&alone));

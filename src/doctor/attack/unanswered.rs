@@ -7,6 +7,7 @@ use super::report::{finding, title_case};
 use super::seen::Seen;
 use crate::denials::Entry;
 use crate::doctor::{Finding, FindingId, Place, Severity};
+use crate::policy::Code;
 use crate::probe::Mark;
 use std::path::Path;
 
@@ -15,9 +16,48 @@ const SESSION: &str = "Pass a session that may come in by -H, such as `cookie: â
 
 /// The first header that Portcullis missed; none where that was not why it refused.
 fn missing(entry: &Entry) -> Option<&str> {
-    let is_missing =
-        entry.code == "trusted_proxy_user_missing" || entry.code == "trusted_proxy_missing_header";
-    entry.got.split('`').nth(1).filter(|_| is_missing)
+    match Code::named(&entry.code)? {
+        Code::UserMissing | Code::MissingHeader => entry.header.as_deref(),
+        Code::UntrustedSource
+        | Code::UntrustedCertificate
+        | Code::LoopbackSource
+        | Code::LocalInterfaceSource
+        | Code::LocalInterfaceCheckFailed
+        | Code::AmbiguousHeader
+        | Code::UnexpectedScopes
+        | Code::AssertionMissing
+        | Code::AssertionInvalid
+        | Code::AssertionExpired
+        | Code::AssertionUserMismatch
+        | Code::UserInvalid
+        | Code::UserNotAllowed => None,
+    }
+}
+
+/// Whether the policy got as far as reading a header, each of which stood there once.
+fn has_read_headers(entry: &Entry) -> bool {
+    match Code::named(&entry.code) {
+        Some(
+            Code::UnexpectedScopes
+            | Code::MissingHeader
+            | Code::AssertionMissing
+            | Code::AssertionInvalid
+            | Code::AssertionExpired
+            | Code::AssertionUserMismatch
+            | Code::UserMissing
+            | Code::UserInvalid
+            | Code::UserNotAllowed,
+        ) => true,
+        Some(
+            Code::UntrustedSource
+            | Code::UntrustedCertificate
+            | Code::LoopbackSource
+            | Code::LocalInterfaceSource
+            | Code::LocalInterfaceCheckFailed
+            | Code::AmbiguousHeader,
+        )
+        | None => false,
+    }
 }
 
 /// A client's word in place of the header that Portcullis missed: the proxy in front must
@@ -29,10 +69,9 @@ pub fn stand_in(seen: &Seen, mark: &Mark) -> Option<Attack> {
     };
     let header = missing(entry)?.to_owned();
     let mark = mark.as_str();
+    let is_users = Code::named(&entry.code) == Some(Code::UserMissing);
     let (kind, value) = match header.as_str() {
-        _ if entry.code == "trusted_proxy_user_missing" => {
-            (Kind::User, format!("{mark}@attack.example"))
-        }
+        _ if is_users => (Kind::User, format!("{mark}@attack.example")),
         "x-forwarded-for" => (Kind::Client, "203.0.113.66".to_owned()),
         "x-forwarded-proto" => (Kind::Proto, "https".to_owned()),
         "x-forwarded-host" => (Kind::Host, format!("{mark}.attack.example")),
@@ -95,9 +134,7 @@ fn believed(attack: &Attack, last: &Seen, mark: &Mark) -> Option<&'static str> {
         }
         // What is missing, or stands there twice, was not believed.
         Seen::Denied(entry)
-            if entry.code.starts_with("trusted_proxy_")
-                && entry.code != "trusted_proxy_ambiguous_header"
-                && missing(entry) != Some(&attack.header) =>
+            if has_read_headers(entry) && missing(entry) != Some(&attack.header) =>
         {
             let fields = entry.request.iter().flat_map(|request| &request.fields);
             let mut named = fields.filter(|field| field.name.eq_ignore_ascii_case(&attack.header));
@@ -106,7 +143,9 @@ fn believed(attack: &Attack, last: &Seen, mark: &Mark) -> Option<&'static str> {
         _ => false,
     };
     came.then_some(match (attack.kind, last) {
-        (Kind::User, Seen::Denied(entry)) if entry.code == "trusted_proxy_user_not_allowed" => {
+        (Kind::User, Seen::Denied(entry))
+            if Code::named(&entry.code) == Some(Code::UserNotAllowed) =>
+        {
             KEPT_OUT
         }
         _ => SET_BY_NONE,
