@@ -4,7 +4,9 @@
 //! settles those. The others are compared by their first eight bytes, folded
 //! (`_` and `.` read as `-`), before anything longer is looked at.
 
-use super::names::{CONNECTION_FIELDS, FieldName, PROBE_HEADER, SET_FIELDS, fold, same_folded};
+use super::names::{
+    CONNECTION_FIELDS, FieldName, PROBE_HEADER, SCOPES_FIELD, SET_FIELDS, fold, same_folded,
+};
 
 /// What a header field is to the proxy. Decided once, used by policy and rewrite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,11 +150,11 @@ impl Classifier {
                 "x-forwarded-for" => Class::ForwardedFor,
                 "x-forwarded-proto" => Class::ForwardedProto,
                 "x-forwarded-host" => Class::ForwardedHost,
-                "x-openclaw-scopes" => Class::Scopes,
                 _ => Class::Drop,
             };
             entries.push(Entry::new(&fixed(name), class, true));
         }
+        entries.push(Entry::new(&fixed(SCOPES_FIELD), Class::Scopes, true));
         // The first entry of a name stands: no configuration turns `connection`
         // into something that passes.
         let mut add = |name: &FieldName, class, owned| match entries

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::assertion::{AssertionFault, Carriage};
 use super::mismatch::Mismatch;
-use super::names::FieldName;
+use super::names::{FieldName, SCOPES_FIELD};
 use super::peer::AltName;
 use super::printable::printable;
 use super::request::MAX_FIELDS;
@@ -271,7 +271,7 @@ impl Cause {
             | Self::TooManyFields(_)
             | Self::UserNotAllowed(_)
             | Self::ServiceNotAllowed(_) => None,
-            Self::NotScopes | Self::UnexpectedScopes => Some("x-openclaw-scopes"),
+            Self::NotScopes | Self::UnexpectedScopes => Some(SCOPES_FIELD),
             Self::Repeated(name, _)
             | Self::Comma(name)
             | Self::Alias(name)

@@ -19,16 +19,19 @@ pub(super) const CONNECTION_FIELDS: [&str; 11] = [
     "http2-settings",
 ];
 
-/// Fields that the upstream always gets from us, whatever is configured.
-pub(super) const SET_FIELDS: [&str; 7] = [
+/// Where and how the client is, as the upstream always gets it from us, whatever is
+/// configured.
+pub const SET_FIELDS: [&str; 6] = [
     "x-forwarded-for",
     "x-real-ip",
     "x-forwarded-proto",
     "x-forwarded-host",
     "x-forwarded-port",
     "x-request-id",
-    "x-openclaw-scopes",
 ];
+
+/// What the user may do: the upstream gets it from us, or not at all.
+pub(super) const SCOPES_FIELD: &str = "x-openclaw-scopes";
 
 /// The header in which `doctor --attack` shows the nonce of the armed probe. It never
 /// reaches the upstream.
@@ -110,7 +113,7 @@ impl FieldName {
     /// That it isn't the `userHeader` either is for the reader of both to see.
     pub fn parse_credential(text: &str) -> Result<Self, NameError> {
         let name = Self::parse_required(text)?;
-        if name.is_like(&SET_FIELDS) {
+        if name.is_like(&SET_FIELDS) || name.is_like(&[SCOPES_FIELD]) {
             return Err(NameError::Set(name));
         }
         if name.is_like(&["host", "cookie", "forwarded"]) {

@@ -5,19 +5,7 @@ use super::Policy;
 use super::assertion::Carriage;
 use super::class::{Class, Found};
 use super::denial::{Cause, Denial};
-use super::names::{FieldName, same_folded};
-
-/// Headers whose values are no secret by what they are, whatever else is configured:
-/// addresses, protocols, hosts, ids. The user header and the scopes are others.
-const OPEN_HEADERS: [&str; 7] = [
-    "host",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-proto",
-    "x-real-ip",
-    "x-request-id",
-];
+use super::names::{FieldName, SET_FIELDS, same_folded};
 
 const ASSERTION: &str = "gateway.auth.trustedProxy.assertion";
 
@@ -74,7 +62,8 @@ impl Policy {
     }
 
     /// Whether a field's value may be shown to an operator: the user, the scopes, and
-    /// where and how the client is. Of every other field it might be a secret.
+    /// where and how the client is, which are no secret by what they are. Of every other
+    /// field it might be one.
     pub fn is_open(&self, name: &str) -> bool {
         let is_stand_in_for = |ours: &str| same_folded(ours.as_bytes(), name.as_bytes());
         match self.classifier.find(name) {
@@ -88,7 +77,7 @@ impl Policy {
             {
                 true
             }
-            _ => OPEN_HEADERS.iter().any(|open| is_stand_in_for(open)),
+            _ => is_stand_in_for("host") || SET_FIELDS.iter().any(|open| is_stand_in_for(open)),
         }
     }
 
