@@ -6,20 +6,10 @@ use super::super::finding_id::FindingId;
 use super::document::Said;
 use super::{Sides, TRUSTED_PROXY};
 use crate::config::ScopeRule;
-use crate::policy::is_foreign;
+use crate::policy::{SET_FIELDS, is_foreign};
 
 pub(super) const MODE: &str = "gateway.auth.mode";
 const CREDENTIAL: &str = "upstream.credential";
-/// What every request of a user has when it reaches the gateway.
-const ALWAYS_SENT: [&str; 7] = [
-    "host",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-proto",
-    "x-real-ip",
-    "x-request-id",
-];
 
 /// The mode, with the credential that belongs to it.
 pub(super) fn mode(sides: &Sides<'_>) -> Option<Finding> {
@@ -153,7 +143,8 @@ fn required_headers(sides: &Sides<'_>) -> Vec<Finding> {
     let credential = credential.map(|credential| credential.header.as_str());
     let sends_scopes = !matches!(trusted_proxy.scopes, ScopeRule::Unset);
     let is_sent = |name: &str| {
-        ALWAYS_SENT.contains(&name)
+        name == "host"
+            || SET_FIELDS.contains(&name)
             || named.iter().any(|known| known.as_str() == name)
             || credential == Some(name)
             || (sends_scopes && name == "x-openclaw-scopes")
