@@ -6,6 +6,7 @@
 //! transfer codings. `httparse` splits the lines; this room holds the rules.
 
 pub mod body;
+pub mod field_line;
 pub mod request;
 pub mod response;
 pub mod scan;

@@ -173,6 +173,16 @@ pub fn check_expect(value: &[u8]) -> Result<(), HeadError> {
     }
 }
 
+/// Whether an HTTP/1.1 request with these fields asks to become a WebSocket. What else may
+/// be wrong with it is for [`parse`] to say.
+pub fn asks_for_websocket(fields: &[Field<'_>]) -> bool {
+    let mut survey = Survey::default();
+    for field in fields {
+        let _ = survey.note(field);
+    }
+    survey.asks_for_websocket()
+}
+
 fn check_method(method: &str) -> Result<(), HeadError> {
     let is_refused = ["CONNECT", "TRACE", "TRACK"]
         .iter()
@@ -303,8 +313,7 @@ impl<'a> Survey<'a> {
             Version::Http10 if self.keep_alive && !self.close => Persistence::KeepAlive,
             _ => Persistence::Close,
         };
-        let wants_websocket =
-            version == Version::Http11 && self.upgrade_websocket && self.connection_upgrade;
+        let wants_websocket = version == Version::Http11 && self.asks_for_websocket();
         let mut head = RequestHead {
             method: line.method,
             target,
@@ -321,6 +330,10 @@ impl<'a> Survey<'a> {
             head.upgrade = Upgrade::Websocket;
         }
         Ok(head)
+    }
+
+    fn asks_for_websocket(&self) -> bool {
+        self.upgrade_websocket && self.connection_upgrade
     }
 
     /// RFC 6455 section 4.2.1; a body would be read as frames (nghttpx).

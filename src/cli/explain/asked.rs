@@ -2,7 +2,8 @@
 //! of a denied one.
 
 use crate::authority::Authority;
-use crate::http1::request::check_line;
+use crate::http1::field_line::split_field_line;
+use crate::http1::request::{asks_for_websocket, check_line};
 use crate::policy::{Field, LocalInterface, Request, Source, Upgrade};
 use std::net::IpAddr;
 
@@ -85,29 +86,14 @@ impl Asked {
 
     /// Whether its fields are a WebSocket handshake's.
     pub(super) fn asks_for_websocket(&self) -> bool {
-        let has = |name: &str, word: &str| {
-            self.fields.iter().any(|(field, value)| {
-                let mut words = value.split(',').map(str::trim);
-                field.eq_ignore_ascii_case(name)
-                    && words.any(|known| known.eq_ignore_ascii_case(word))
-            })
-        };
-        has("upgrade", "websocket") && has("connection", "upgrade")
+        asks_for_websocket(&self.fields())
     }
 }
 
 /// `name: value`, without the value's white space. An error repeats no value.
 pub(super) fn split_header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text
-        .split_once(':')
-        .ok_or("got a header without a colon, expected `name: value`")?;
-    if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
-        return Err(
-            "got what is no header name before the colon, expected `name: value`".to_owned(),
-        );
+    match split_field_line(text) {
+        Ok((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        Err(error) => Err(error.to_string()),
     }
-    if http::HeaderValue::from_bytes(value.as_bytes()).is_err() {
-        return Err(format!("`{name}`: the value holds a control character"));
-    }
-    Ok((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()))
 }

@@ -1,6 +1,7 @@
 //! What an operator has sent with every request, such as a session's cookie.
 
 use super::corpus::is_the_proxys;
+use crate::http1::field_line::{FieldLineError, split_field_line};
 use crate::policy::PROBE_HEADER;
 use crate::secrets::SecretValue;
 
@@ -43,19 +44,15 @@ impl OwnHeader {
             "transfer-encoding",
             PROBE_HEADER,
         ];
-        let (name, value) = text.split_once(':').ok_or(HeaderError::Malformed)?;
-        if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
-            return Err(HeaderError::Malformed);
-        }
+        let (name, value) = split_field_line(text).map_err(|error| match error {
+            FieldLineError::NoColon | FieldLineError::NoName => HeaderError::Malformed,
+            FieldLineError::Control(_) => HeaderError::Control,
+        })?;
         if DOCTORS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
             return Err(HeaderError::Own);
         }
         if is_the_proxys(name) {
             return Err(HeaderError::Proxys(name.to_ascii_lowercase()));
-        }
-        let value = value.trim_matches([' ', '\t']);
-        if http::HeaderValue::from_bytes(value.as_bytes()).is_err() {
-            return Err(HeaderError::Control);
         }
         Ok(Self {
             name: name.to_owned(),
