@@ -22,10 +22,10 @@ mod survey;
 mod user;
 
 pub use assertion::{AssertionFault, AssertionRule, Carriage, Claimed, Keyless, Verify};
-pub use class::{Class, FOREIGN_FAMILIES, FOREIGN_NAMES, is_foreign};
+pub use class::{Class, is_foreign};
 pub use denial::{Code, Denial};
 pub use mismatch::Mismatch;
-pub use names::{FieldName, NameError, PROBE_HEADER, is_connection_field, same_folded};
+pub use names::{FieldName, NameError, PROBE_HEADER, SET_FIELDS, is_connection_field, same_folded};
 pub use nets::{NetError, NetProblem, TrustedNets};
 pub use peer::{AltName, AltNameError, ClientNames, Peer};
 pub use permit::{Identity, Permit, Standing};
@@ -40,6 +40,8 @@ pub use user::{
 };
 
 use class::{Classifier, Names};
+#[cfg(test)]
+pub(crate) use class::{FOREIGN_FAMILIES, FOREIGN_NAMES};
 
 /// All that a policy is made of; every combination is one, though some deserve
 /// a warning.

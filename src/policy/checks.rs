@@ -129,7 +129,7 @@ impl Policy {
         }
     }
 
-    pub(super) fn check_scopes(&self, survey: &Survey<'_>) -> Result<(), Cause> {
+    fn check_scopes(&self, survey: &Survey<'_>) -> Result<(), Cause> {
         match (&self.scope_rule, survey.scopes) {
             (ScopeRule::Refuse, Some(_)) => Err(Cause::UnexpectedScopes),
             (ScopeRule::Believe, Some(value)) if !scopes::is_scope_list(value) => {

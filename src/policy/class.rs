@@ -40,7 +40,7 @@ pub enum Class {
 
 /// Identity headers of known proxies and whatever else could speak for the
 /// client's identity, address or target, by what their names start with.
-pub const FOREIGN_FAMILIES: [&str; 17] = [
+pub(crate) const FOREIGN_FAMILIES: [&str; 17] = [
     "x-forwarded-",
     "x-auth-request-",
     "x-pomerium-",
@@ -61,7 +61,7 @@ pub const FOREIGN_FAMILIES: [&str; 17] = [
 ];
 
 /// Whatever else could speak for them, whole names.
-pub const FOREIGN_NAMES: [&str; 4] = [
+pub(crate) const FOREIGN_NAMES: [&str; 4] = [
     "forwarded",
     "x-original-url",
     "x-rewrite-url",

@@ -72,6 +72,9 @@ pub enum NameError {
 
 impl FieldName {
     /// Reads any valid header name (RFC 9110 §5.1), in any case.
+    ///
+    /// # Errors
+    /// What keeps it from being a header name at all.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let text = text.trim_matches([' ', '\t']);
         if text.is_empty() {
@@ -89,6 +92,9 @@ impl FieldName {
     /// Reads a name for `userHeader` or `passHeaders`: not one of the fields
     /// that have a meaning of their own, that we set ourselves, or that belong
     /// to a connection; nor an alias of one.
+    ///
+    /// # Errors
+    /// Those of [`Self::parse_credential`], or a reserved name.
     pub fn parse_identity(text: &str) -> Result<Self, NameError> {
         let name = Self::parse_credential(text)?;
         if name.is_like(&NEVER_IDENTITY) {
@@ -98,6 +104,9 @@ impl FieldName {
     }
 
     /// Reads a name for `requiredHeaders`: any end-to-end field.
+    ///
+    /// # Errors
+    /// Those of [`Self::parse`], or a field of the connection.
     pub fn parse_required(text: &str) -> Result<Self, NameError> {
         let name = Self::parse(text)?;
         if name.is_like(&CONNECTION_FIELDS) {
@@ -111,6 +120,9 @@ impl FieldName {
     /// `host`, `cookie` and `forwarded`.
     ///
     /// That it isn't the `userHeader` either is for the reader of both to see.
+    ///
+    /// # Errors
+    /// Those of [`Self::parse_required`], a field that we set, or a reserved name.
     pub fn parse_credential(text: &str) -> Result<Self, NameError> {
         let name = Self::parse_required(text)?;
         if name.is_like(&SET_FIELDS) || name.is_like(&[SCOPES_FIELD]) {

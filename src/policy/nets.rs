@@ -61,6 +61,9 @@ impl TrustedNets {
     /// Reads IP addresses and CIDRs; gives every wrong entry, not only the first.
     ///
     /// IPv4-mapped forms (`::ffff:10.0.0.0/104`) mean their IPv4 network.
+    ///
+    /// # Errors
+    /// Every entry that is no network, with its place.
     pub fn parse<S: AsRef<str>>(
         entries: impl IntoIterator<Item = S>,
     ) -> Result<Self, Vec<NetError>> {

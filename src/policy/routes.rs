@@ -55,6 +55,9 @@ pub enum RouteError {
 
 impl RoutePath {
     /// Reads a path: a prefix where it ends in `/`, else exact.
+    ///
+    /// # Errors
+    /// What keeps it from being a path that can be matched safely.
     pub fn parse(text: &str) -> Result<Self, RouteError> {
         if !text.starts_with('/') {
             return Err(RouteError::NotAbsolute);
@@ -91,6 +94,9 @@ impl RoutePath {
 impl PublicRoute {
     /// A route for these methods; WebSocket handshakes only where `websocket`.
     /// Without `sources` the trusted proxies are its sources.
+    ///
+    /// # Errors
+    /// Methods or sources that would make it a route that can't be meant.
     pub fn new<S: AsRef<str>>(
         path: RoutePath,
         methods: impl IntoIterator<Item = S>,

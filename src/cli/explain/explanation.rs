@@ -38,7 +38,7 @@ const PLAIN: [&str; 16] = [
 /// A decision and its ground.
 pub(super) struct Explanation {
     pub(super) is_permitted: bool,
-    pub(super) verdict: String,
+    verdict: String,
     /// Lines without a label, or with one.
     because: Vec<(&'static str, String)>,
     headers: Vec<(String, String)>,
