@@ -26,7 +26,6 @@ use crate::policy::AssertionFault::{self, Invalid};
 use crate::policy::{Claimed, Mismatch, Verify, printable};
 use crate::unix_time::unix_seconds;
 use cache::{Cache, Verified};
-use claims::Times;
 use compact::Compact;
 use key_set::KeySet;
 use std::cell::{Cell, OnceCell};
@@ -88,7 +87,7 @@ impl Examination<'_> {
     /// The id of the key that the assertion is signed with, where that key isn't known:
     /// it may be new.
     #[must_use]
-    pub fn unknown_key(&self) -> Option<Box<str>> {
+    pub fn take_unknown_key(&self) -> Option<Box<str>> {
         self.unknown_key.take()
     }
 
@@ -100,7 +99,7 @@ impl Examination<'_> {
         } = self.verifier;
         let known = keys.current();
         if let Some(verified) = cache.get(token)
-            && verified.key_set == known.generation
+            && verified.generation == known.generation
             && self.now < known.good_until
             && self.now < verified.ends.saturating_add(LEEWAY)
         {
@@ -123,11 +122,11 @@ impl Examination<'_> {
                 "one by the key that it names",
             )));
         }
-        let (bearer, Times { ends }) = expectations.judge(&compact, self.now)?;
+        let (subject, ends) = expectations.judge(&compact, self.now)?;
         let verified = Arc::new(Verified {
-            bearer,
+            subject,
             ends,
-            key_set: known.generation,
+            generation: known.generation,
         });
         cache.put(token, verified.clone());
         Ok(verified)
@@ -137,7 +136,7 @@ impl Examination<'_> {
 impl Verify for Examination<'_> {
     fn verify(&self, token: &[u8]) -> Result<Claimed<'_>, AssertionFault> {
         let found = self.find(token)?;
-        Ok(self.verified.get_or_init(|| found).bearer.claimed())
+        Ok(self.verified.get_or_init(|| found).subject.claimed())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Assertions that were found genuine, so that a user's next requests cost a look-up.
 
-use super::claims::Bearer;
+use super::claims::Subject;
 use quick_cache::Weighter;
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ const USUAL_BYTES: u64 = 1024;
 
 /// What a genuine assertion says.
 pub(super) struct Verified {
-    pub(super) bearer: Bearer,
+    pub(super) subject: Subject,
     /// When it ends, in seconds since the Unix epoch.
     pub(super) ends: u64,
-    /// By which key set it was verified: a key may have gone since.
-    pub(super) key_set: u64,
+    /// By which generation of the keys it was verified: a key may have gone since.
+    pub(super) generation: u64,
 }
 
 /// Genuine assertions, those used last; false ones leave nothing here.
@@ -57,9 +57,9 @@ mod tests {
     fn it_is_bounded_in_bytes() {
         let cache = Cache::default();
         let verified = Arc::new(Verified {
-            bearer: Bearer::User("nick".into()),
+            subject: Subject::User("nick".into()),
             ends: 0,
-            key_set: 1,
+            generation: 1,
         });
         for number in 0..20_000_u32 {
             let mut token = vec![b'a'; 2000];

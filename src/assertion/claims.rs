@@ -42,16 +42,9 @@ pub enum Audience {
 
 /// Whom an assertion is about.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Bearer {
+pub(super) enum Subject {
     User(Box<str>),
     Service(Box<str>),
-}
-
-/// When an assertion is good.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Times {
-    /// Its end, in seconds since the Unix epoch.
-    pub(super) ends: u64,
 }
 
 type Claims = Map<String, Value>;
@@ -76,21 +69,21 @@ impl Expectations {
             })
     }
 
-    /// Whom a token is about and how long, if all that it says is right at `now`. Whether
-    /// it is genuine is another question.
+    /// Whom a token is about and when it ends (in seconds since the Unix epoch), if all
+    /// that it says is right at `now`. Whether it is genuine is another question.
     pub(super) fn judge(
         &self,
         token: &Compact<'_>,
         now: u64,
-    ) -> Result<(Bearer, Times), AssertionFault> {
+    ) -> Result<(Subject, u64), AssertionFault> {
         let claims = token.claims().map_err(Invalid)?;
-        let times = self.check(token.header(), &claims, now)?;
-        let bearer = Bearer::of(&claims, &self.claim).map_err(Invalid)?;
-        Ok((bearer, times))
+        let ends = self.check(token.header(), &claims, now)?;
+        let subject = Subject::of(&claims, &self.claim).map_err(Invalid)?;
+        Ok((subject, ends))
     }
 
-    /// Checks all that must be right at `now`, and says how long it will be.
-    fn check(&self, header: &Header, claims: &Claims, now: u64) -> Result<Times, AssertionFault> {
+    /// Checks all that must be right at `now`, and says when it ends.
+    fn check(&self, header: &Header, claims: &Claims, now: u64) -> Result<u64, AssertionFault> {
         self.check_parties(header, claims).map_err(Invalid)?;
         let in_header = match &self.audience {
             Audience::Balancer { .. } => header.exp.as_ref(),
@@ -166,12 +159,13 @@ fn check_audience(got: Option<&Value>, expected: &[String]) -> Result<(), Mismat
     }
 }
 
-/// `exp` must be there; `nbf` and `iat`, where they are, must not lie ahead.
+/// `exp` must be there, and is returned; `nbf` and `iat`, where they are, must not lie
+/// ahead.
 fn check_times(
     claims: &Claims,
     in_header: Option<&Value>,
     now: u64,
-) -> Result<Times, AssertionFault> {
+) -> Result<u64, AssertionFault> {
     let ends = [claims.get("exp"), in_header].into_iter().flatten();
     let ends: Result<Vec<u64>, _> = ends.map(|end| date("exp", end)).collect();
     let Some(ends) = ends?.into_iter().min() else {
@@ -192,7 +186,7 @@ fn check_times(
             )));
         }
     }
-    Ok(Times { ends })
+    Ok(ends)
 }
 
 /// A NumericDate (RFC 7519 §2) in whole seconds. Anything else is refused, not passed
@@ -211,7 +205,7 @@ fn date(name: &str, value: &Value) -> Result<u64, AssertionFault> {
         })
 }
 
-impl Bearer {
+impl Subject {
     pub(super) fn claimed(&self) -> Claimed<'_> {
         match self {
             Self::User(user) => Claimed::User(user),

@@ -1,7 +1,7 @@
 //! What an assertion says, for whoever has no keys: a command that explains.
 
 use super::Expectations;
-use super::claims::Bearer;
+use super::claims::Subject;
 use super::compact::Compact;
 use crate::policy::AssertionFault::{self, Invalid};
 use crate::policy::{Claimed, Verify};
@@ -14,7 +14,7 @@ use std::time::SystemTime;
 pub struct ClaimsAlone<'e> {
     expectations: &'e Expectations,
     now: u64,
-    bearer: OnceCell<Bearer>,
+    subject: OnceCell<Subject>,
 }
 
 impl<'e> ClaimsAlone<'e> {
@@ -24,7 +24,7 @@ impl<'e> ClaimsAlone<'e> {
         Self {
             expectations,
             now: unix_seconds(now),
-            bearer: OnceCell::new(),
+            subject: OnceCell::new(),
         }
     }
 }
@@ -36,7 +36,7 @@ impl Verify for ClaimsAlone<'_> {
         let header = compact.header();
         expectations.algorithm(header).map_err(Invalid)?;
         header.key_id().map_err(Invalid)?;
-        let (bearer, _) = expectations.judge(&compact, self.now)?;
-        Ok(self.bearer.get_or_init(|| bearer).claimed())
+        let (subject, _) = expectations.judge(&compact, self.now)?;
+        Ok(self.subject.get_or_init(|| subject).claimed())
     }
 }

@@ -402,18 +402,18 @@ fn an_unknown_key_is_told_once_and_is_the_tokens_own() {
     let token = signer.token(&json!({"alg": "ES256", "kid": "new"}), &good_claims());
     let examination = verifier.examine(at(NOW));
     assert!(examination.verify(token.as_bytes()).is_err());
-    assert_eq!(examination.unknown_key().as_deref(), Some("new"));
+    assert_eq!(examination.take_unknown_key().as_deref(), Some("new"));
     // A token that is wrong in another way asks for no keys.
     let mut foreign = good_claims();
     foreign["aud"] = json!("other");
     let token = signer.token(&json!({"alg": "ES256", "kid": "new"}), &foreign);
     let examination = verifier.examine(at(NOW));
     assert!(examination.verify(token.as_bytes()).is_err());
-    assert_eq!(examination.unknown_key(), None);
+    assert_eq!(examination.take_unknown_key(), None);
     let unsigned = signer.token(&json!({"alg": "HS256", "kid": "new"}), &good_claims());
     let examination = verifier.examine(at(NOW));
     assert!(examination.verify(unsigned.as_bytes()).is_err());
-    assert_eq!(examination.unknown_key(), None);
+    assert_eq!(examination.take_unknown_key(), None);
 }
 
 #[test]

@@ -148,7 +148,7 @@ impl FrontDoor {
         let permit = match snapshot.policy.decide(facts.peer(), &request, proof) {
             Ok(permit) => permit,
             Err(denial) => {
-                let unknown = examination.as_ref().and_then(Examination::unknown_key);
+                let unknown = examination.as_ref().and_then(Examination::take_unknown_key);
                 return match verifier.zip(unknown) {
                     Some((verifier, id)) => Err(SoughtKey {
                         keys: verifier.keys().clone(),

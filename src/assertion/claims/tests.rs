@@ -19,10 +19,10 @@ fn checked(change: impl FnOnce(&mut Value), now: u64) -> String {
         claim: "email".to_owned(),
     };
     let claims = claims.as_object().unwrap();
-    let times = expectations.check(&header(), claims, now);
-    match times.map(|_| Bearer::of(claims, &expectations.claim)) {
-        Ok(Ok(Bearer::User(user))) => format!("user {user}"),
-        Ok(Ok(Bearer::Service(service))) => format!("service {service}"),
+    let ends = expectations.check(&header(), claims, now);
+    match ends.map(|_| Subject::of(claims, &expectations.claim)) {
+        Ok(Ok(Subject::User(user))) => format!("user {user}"),
+        Ok(Ok(Subject::Service(service))) => format!("service {service}"),
         Ok(Err(problem)) | Err(Invalid(problem)) => problem.to_string(),
         Err(AssertionFault::Expired(seconds)) => format!("expired {seconds}"),
     }
