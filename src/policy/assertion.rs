@@ -12,7 +12,7 @@ pub struct AssertionRule {
     pub header: FieldName,
     /// How the header holds it.
     pub carriage: Carriage,
-    /// What the identity proxy writes before the user in its user header.
+    /// What the identity proxy writes before a user, in its user header and in some claims.
     pub user_prefix: Option<&'static str>,
     /// The services that may pass without a user.
     pub services: HashSet<Box<str>>,
@@ -85,9 +85,15 @@ impl AssertionRule {
     }
 
     /// The user in the user header's value, without the identity proxy's prefix.
-    pub(super) fn user<'a>(&self, value: &'a [u8]) -> &'a [u8] {
+    pub(super) fn named_user<'a>(&self, value: &'a [u8]) -> &'a [u8] {
         let prefix = self.user_prefix.unwrap_or_default().as_bytes();
         value.strip_prefix(prefix).unwrap_or(value)
+    }
+
+    /// The user in a claim, likewise.
+    pub(super) fn claimed_user<'a>(&self, claim: &'a str) -> &'a str {
+        let prefix = self.user_prefix.unwrap_or_default();
+        claim.strip_prefix(prefix).unwrap_or(claim)
     }
 }
 
@@ -134,7 +140,8 @@ mod tests {
             ("nick@example.com", "nick@example.com"),
             ("Accounts.google.com:n", "Accounts.google.com:n"),
         ] {
-            assert_eq!(rule.user(value.as_bytes()), user.as_bytes());
+            assert_eq!(rule.named_user(value.as_bytes()), user.as_bytes());
+            assert_eq!(rule.claimed_user(value), user);
         }
     }
 }

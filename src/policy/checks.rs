@@ -162,7 +162,11 @@ impl Policy {
         let claimed = verifier
             .verify(token)
             .map_err(|fault| Cause::AssertionFault(rule.header.clone(), fault))?;
-        let named = match survey.user.map(|value| rule.user(value)) {
+        let claimed = match claimed {
+            Claimed::User(user) => Claimed::User(rule.claimed_user(user)),
+            service @ Claimed::Service(_) => service,
+        };
+        let named = match survey.user.map(|value| rule.named_user(value)) {
             None => None,
             Some(named) => Some(read_user(&self.user_header, named)?),
         };

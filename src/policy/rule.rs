@@ -89,7 +89,7 @@ impl Policy {
     /// The user in a value of that header, without what the identity proxy writes before it.
     pub fn user_named_in<'v>(&self, value: &'v [u8]) -> &'v [u8] {
         match &self.assertion {
-            Some(rule) => rule.user(value),
+            Some(rule) => rule.named_user(value),
             None => value,
         }
     }

@@ -80,6 +80,26 @@ fn an_assertion_proves_the_user_or_the_request_is_denied() {
             ],
             NICK,
         ),
+        // As Google writes it into `sub`.
+        (
+            vec![
+                (USER, "accounts.google.com:nick@example.com"),
+                (HEADER, "user:accounts.google.com:nick@example.com"),
+            ],
+            NICK,
+        ),
+        (
+            vec![(HEADER, "user:accounts.google.com:nick@example.com")],
+            NICK,
+        ),
+        (
+            vec![(HEADER, "user:accounts.google.com:")],
+            "trusted_proxy_user_invalid",
+        ),
+        (
+            vec![(HEADER, "service:accounts.google.com:robot.access")],
+            "trusted_proxy_user_not_allowed",
+        ),
         (
             vec![(HEADER, "service:robot.access")],
             "service robot.access",
