@@ -4,9 +4,12 @@
 use std::fmt;
 
 mod assertion;
+mod cause;
 mod checks;
 mod class;
+mod code;
 mod denial;
+mod disclosure;
 mod mismatch;
 mod names;
 mod nets;
@@ -23,7 +26,8 @@ mod user;
 
 pub use assertion::{AssertionFault, AssertionRule, Carriage, Claimed, Keyless, Verify};
 pub use class::{Class, is_foreign};
-pub use denial::{Code, Denial};
+pub use code::Code;
+pub use denial::Denial;
 pub use mismatch::Mismatch;
 pub use names::{FieldName, NameError, PROBE_HEADER, SET_FIELDS, is_connection_field, same_folded};
 pub use nets::{NetError, NetProblem, TrustedNets};
@@ -39,7 +43,7 @@ pub use user::{
     VerifiedUser,
 };
 
-use class::{Classifier, Names};
+use class::{Classifier, Entry, Found, Names};
 #[cfg(test)]
 pub(crate) use class::{FOREIGN_FAMILIES, FOREIGN_NAMES};
 
@@ -161,6 +165,9 @@ impl Policy {
     /// fails decides; a public route that fits stands in for all but the
     /// source's flags and the refusal of aliases. `verifier` is asked about the
     /// assertion, if the policy wants one, once the source is trusted.
+    ///
+    /// # Errors
+    /// The denial by the check that failed.
     pub fn decide<'a>(
         &'a self,
         peer: impl Into<Peer<'a>>,
@@ -240,6 +247,50 @@ impl Policy {
     /// The routes that pass without a user.
     pub fn public_routes(&self) -> &[PublicRoute] {
         &self.public_routes
+    }
+
+    /// What a field of this name is to the policy.
+    pub fn class_of(&self, name: &str) -> Class {
+        match self.classifier.find(name) {
+            Found::Ordinary => Class::Pass,
+            Found::Known(entry) => entry.class,
+            Found::Alias(_) | Found::Foreign => Class::Drop,
+        }
+    }
+
+    /// The header in which the trusted proxy names the user.
+    pub fn user_header(&self) -> &FieldName {
+        &self.user_header
+    }
+
+    /// The user in a value of that header, without what the identity proxy writes before it.
+    pub fn user_named_in<'v>(&self, value: &'v [u8]) -> &'v [u8] {
+        match &self.assertion {
+            Some(rule) => rule.named_user(value),
+            None => value,
+        }
+    }
+
+    /// The header in which a signed assertion must come, and how it holds it; none: none
+    /// is asked for.
+    pub fn assertion_header(&self) -> Option<(&FieldName, Carriage)> {
+        let rule = self.assertion.as_ref()?;
+        Some((&rule.header, rule.carriage))
+    }
+
+    /// The headers that must come.
+    pub fn required_headers(&self) -> &[FieldName] {
+        &self.required_headers
+    }
+
+    /// The headers that pass because they are named in the config, required ones included.
+    pub fn named_headers(&self) -> impl Iterator<Item = &FieldName> {
+        let named = |entry: &&Entry| entry.class == Class::Named;
+        self.classifier
+            .entries()
+            .iter()
+            .filter(named)
+            .map(|entry| &entry.name)
     }
 }
 

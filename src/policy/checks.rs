@@ -1,7 +1,7 @@
 //! The checks that make a decision, in their order.
 
 use super::assertion::{AssertionRule, Claimed, Verify};
-use super::denial::{Cause, Missing};
+use super::cause::{Cause, Missing};
 use super::names::FieldName;
 use super::peer::Peer;
 use super::permit::{Identity, Permit, Standing};

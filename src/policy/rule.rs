@@ -1,11 +1,10 @@
-//! A denial told in full: the rule as the config's key, what came, what was expected;
-//! and what of a request may be shown while it is told.
+//! The rule behind a denial, as the config's key.
 
 use super::Policy;
-use super::assertion::Carriage;
+use super::cause::Cause;
 use super::class::{Class, Found};
-use super::denial::{Cause, Denial};
-use super::names::{FieldName, SET_FIELDS, same_folded};
+use super::denial::Denial;
+use super::names::FieldName;
 
 const ASSERTION: &str = "gateway.auth.trustedProxy.assertion";
 
@@ -51,83 +50,19 @@ impl Policy {
             _ => None,
         }
     }
-
-    /// What a field of this name is to the policy.
-    pub fn class_of(&self, name: &str) -> Class {
-        match self.classifier.find(name) {
-            Found::Ordinary => Class::Pass,
-            Found::Known(entry) => entry.class,
-            Found::Alias(_) | Found::Foreign => Class::Drop,
-        }
-    }
-
-    /// Whether a field's value may be shown to an operator: the user, the scopes, and
-    /// where and how the client is, which are no secret by what they are. Of every other
-    /// field it might be one.
-    pub fn is_open(&self, name: &str) -> bool {
-        let is_stand_in_for = |ours: &str| same_folded(ours.as_bytes(), name.as_bytes());
-        match self.classifier.find(name) {
-            Found::Known(entry) | Found::Alias(entry)
-                if entry.is_assertion || entry.class == Class::Credential =>
-            {
-                false
-            }
-            Found::Known(entry) | Found::Alias(entry)
-                if matches!(entry.class, Class::User | Class::Scopes) =>
-            {
-                true
-            }
-            _ => is_stand_in_for("host") || SET_FIELDS.iter().any(|open| is_stand_in_for(open)),
-        }
-    }
-
-    /// The header in which the trusted proxy names the user.
-    pub fn user_header(&self) -> &FieldName {
-        &self.user_header
-    }
-
-    /// The user in a value of that header, without what the identity proxy writes before it.
-    pub fn user_named_in<'v>(&self, value: &'v [u8]) -> &'v [u8] {
-        match &self.assertion {
-            Some(rule) => rule.named_user(value),
-            None => value,
-        }
-    }
-
-    /// The header in which a signed assertion must come, and how it holds it; none: none
-    /// is asked for.
-    pub fn assertion_header(&self) -> Option<(&FieldName, Carriage)> {
-        let rule = self.assertion.as_ref()?;
-        Some((&rule.header, rule.carriage))
-    }
-
-    /// The headers that must come.
-    pub fn required_headers(&self) -> &[FieldName] {
-        &self.required_headers
-    }
-
-    /// The headers that pass because they are named in the config, required ones included.
-    pub fn named_headers(&self) -> impl Iterator<Item = &FieldName> {
-        let named = |entry: &&super::class::Entry| entry.class == Class::Named;
-        self.classifier
-            .entries()
-            .iter()
-            .filter(named)
-            .map(|entry| &entry.name)
-    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::denial::Missing;
+pub(super) mod tests {
+    use super::super::cause::Missing;
     use super::super::{
-        AllowUsers, AssertionFault, AssertionRule, Code, LocalInterface, MAX_FIELDS, Mismatch,
-        PROBE_HEADER, PolicyConfig, Source, TrustedNets, UserProblem,
+        AllowUsers, AssertionFault, AssertionRule, Carriage, Code, LocalInterface, MAX_FIELDS,
+        Mismatch, PROBE_HEADER, PolicyConfig, Source, TrustedNets, UserProblem,
     };
     use super::*;
     use std::collections::HashSet;
 
-    fn policy() -> Policy {
+    pub(in crate::policy) fn policy() -> Policy {
         let name = |text: &str| FieldName::parse(text).unwrap();
         Policy::new(PolicyConfig {
             trusted_proxies: TrustedNets::parse(["10.0.0.1"]).unwrap(),
@@ -273,42 +208,5 @@ mod tests {
         for code in Code::ALL {
             assert!(codes.contains(&code), "{code:?}");
         }
-    }
-
-    #[test]
-    fn passes_no_nonce_on_whatever_is_configured() {
-        for name in [PROBE_HEADER, "X-Portcullis-Probe", "x_portcullis_probe"] {
-            assert_eq!(policy().class_of(name), Class::Drop, "{name}");
-        }
-    }
-
-    #[test]
-    fn shows_only_values_that_are_no_secret() {
-        let policy = policy();
-        for open in [
-            "X-Forwarded-User",
-            "x_forwarded_user",
-            "x-forwarded-for",
-            "x-forwarded-proto",
-            "x-openclaw-scopes",
-            "host",
-        ] {
-            assert!(policy.is_open(open), "{open}");
-        }
-        for closed in [
-            "authorization",
-            "cookie",
-            "x-proof",
-            "x-groups",
-            "x-forwarded-access-token",
-            "x-forwarded-uri",
-            "x-pomerium-jwt-assertion",
-            "x-api-key",
-            "accept",
-        ] {
-            assert!(!policy.is_open(closed), "{closed}");
-        }
-        let named: Vec<_> = policy.named_headers().map(FieldName::as_str).collect();
-        assert_eq!(named, ["x-proof", "x-groups"]);
     }
 }

@@ -1,7 +1,7 @@
 //! One walk over a request's fields: the class of each, and what the checks ask.
 
+use super::cause::{Cause, Missing};
 use super::class::{Class, Classifier, Found};
-use super::denial::{Cause, Missing};
 use super::names::FieldName;
 use super::request::{Field, MAX_FIELDS, trim};
 

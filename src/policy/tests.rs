@@ -629,6 +629,19 @@ fn takes_no_identity_on_a_public_route_and_refuses_aliases_there_too() {
 }
 
 #[test]
+fn passes_on_what_is_named_and_no_nonce_whatever_is_configured() {
+    let policy = Policy::new(PolicyConfig {
+        pass_headers: vec![name("x-groups"), name(PROBE_HEADER)],
+        ..config()
+    });
+    for name in [PROBE_HEADER, "X-Portcullis-Probe", "x_portcullis_probe"] {
+        assert_eq!(policy.class_of(name), Class::Drop, "{name}");
+    }
+    let named: Vec<_> = policy.named_headers().map(FieldName::as_str).collect();
+    assert_eq!(named, ["x-proxy-secret", "x-groups"]);
+}
+
+#[test]
 fn tells_the_operator_what_was_found_and_no_secret() {
     let fields = good_and(&[("x-proxy-secret", "hunter2"), ("authorization", "hunter2")]);
     let fields: Vec<_> = fields

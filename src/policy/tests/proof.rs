@@ -266,7 +266,7 @@ fn a_consumed_assertion_goes_no_further_unless_it_is_named() {
         ),
     ] {
         let Policy { classifier, .. } = Policy::new(config);
-        let class::Found::Known(entry) = classifier.find(header) else {
+        let Found::Known(entry) = classifier.find(header) else {
             panic!("{header} is unknown")
         };
         assert_eq!((entry.class, entry.is_assertion), (class, true), "{header}");
