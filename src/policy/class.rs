@@ -4,9 +4,12 @@
 //! settles those. The others are compared by their first eight bytes, folded
 //! (`_` and `.` read as `-`), before anything longer is looked at.
 
-use super::names::{
-    CONNECTION_FIELDS, FieldName, PROBE_HEADER, SCOPES_FIELD, SET_FIELDS, fold, same_folded,
-};
+mod entry;
+
+pub(super) use entry::Entry;
+
+use super::names::{FieldName, fold, same_folded};
+use entry::Entries;
 
 /// What a header field is to the proxy. Decided once, used by policy and rewrite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,19 +93,6 @@ pub(super) struct Classifier {
     families: Box<[Family]>,
 }
 
-/// A name that means something to us.
-pub(super) struct Entry {
-    pub(super) name: FieldName,
-    pub(super) class: Class,
-    /// Its place among the required headers.
-    pub(super) required: Option<u8>,
-    /// Set by us or what a decision rests on: an alias of it is an attack.
-    pub(super) owned: bool,
-    /// The assertion comes in it.
-    pub(super) is_assertion: bool,
-    head: u64,
-}
-
 struct Family {
     prefix: &'static str,
     head: u64,
@@ -132,75 +122,10 @@ pub(super) struct Names<'n> {
 
 impl Classifier {
     pub(super) fn new(names: &Names<'_>) -> Self {
-        let mut entries = Vec::new();
-        for name in CONNECTION_FIELDS {
-            let class = if name == "connection" {
-                Class::Connection
-            } else {
-                Class::Drop
-            };
-            entries.push(Entry::new(&fixed(name), class, false));
-        }
-        entries.push(Entry::new(&fixed("host"), Class::Host, false));
-        entries.push(Entry::new(&fixed("cookie"), Class::Cookie, false));
-        // Whatever is configured: the nonce in it is for us alone.
-        entries.push(Entry::new(&fixed(PROBE_HEADER), Class::Drop, false));
-        for name in SET_FIELDS {
-            let class = match name {
-                "x-forwarded-for" => Class::ForwardedFor,
-                "x-forwarded-proto" => Class::ForwardedProto,
-                "x-forwarded-host" => Class::ForwardedHost,
-                _ => Class::Drop,
-            };
-            entries.push(Entry::new(&fixed(name), class, true));
-        }
-        entries.push(Entry::new(&fixed(SCOPES_FIELD), Class::Scopes, true));
-        // The first entry of a name stands: no configuration turns `connection`
-        // into something that passes.
-        let mut add = |name: &FieldName, class, owned| match entries
-            .iter()
-            .position(|entry| entry.name == *name)
-        {
-            Some(known) => {
-                entries[known].owned |= owned;
-                known
-            }
-            None => {
-                entries.push(Entry::new(name, class, owned));
-                entries.len() - 1
-            }
-        };
-        add(names.user, Class::User, true);
-        if let Some(credential) = names.credential {
-            add(credential, Class::Credential, true);
-        }
-        let required: Vec<usize> = names
-            .required
-            .iter()
-            .map(|name| add(name, Class::Named, true))
-            .collect();
-        for name in names.pass {
-            add(name, Class::Named, false);
-        }
-        // Used up here, unless it was named above. On a public route `authorization` is
-        // the route's own proof.
-        let assertion = names.assertion.map(|name| match name.as_str() {
-            "authorization" => add(name, Class::Credential, true),
-            _ => add(name, Class::Drop, true),
-        });
-        for name in FOREIGN_NAMES {
-            add(&fixed(name), Class::Drop, false);
-        }
-        if let Some(assertion) = assertion {
-            entries[assertion].is_assertion = true;
-        }
-        for (place, entry) in required.into_iter().enumerate() {
-            entries[entry].required = u8::try_from(place).ok();
-        }
-
+        let entries = Entries::of(names);
         let families: Box<[Family]> = FOREIGN_FAMILIES.into_iter().map(Family::new).collect();
         let mut lengths = Box::new([0; 128]);
-        for entry in &entries {
+        for entry in &*entries {
             lengths[slot(entry.name.as_str())] |= length_bit(entry.name.as_str().len());
         }
         for family in &families {
@@ -208,7 +133,7 @@ impl Classifier {
         }
         Self {
             lengths,
-            entries: entries.into(),
+            entries,
             families,
         }
     }
@@ -248,19 +173,6 @@ impl Classifier {
     }
 }
 
-impl Entry {
-    fn new(name: &FieldName, class: Class, owned: bool) -> Self {
-        Self {
-            name: name.clone(),
-            class,
-            required: None,
-            owned,
-            is_assertion: false,
-            head: head(name.as_str().as_bytes()),
-        }
-    }
-}
-
 impl Family {
     fn new(prefix: &'static str) -> Self {
         let mask = if prefix.len() < 8 {
@@ -281,10 +193,6 @@ impl Family {
                 .get(..self.prefix.len())
                 .is_some_and(|start| same_folded(start, self.prefix.as_bytes()))
     }
-}
-
-fn fixed(name: &str) -> FieldName {
-    FieldName::parse(name).expect("the names in this room are valid")
 }
 
 /// The row of a name's folded first byte. Names are ASCII; were one not, it
