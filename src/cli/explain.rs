@@ -96,7 +96,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         path,
     };
     match (&arguments.denial, arguments.source) {
-        (Some(request_id), _) => denial::run(place, request_id, arguments.address, arguments.json),
+        (Some(request_id), _) => denial::run(place, request_id, arguments),
         (None, Some(origin)) => decide(place, origin, arguments),
         (None, None) => EXIT_USAGE.into(),
     }

@@ -163,52 +163,82 @@ impl Draft {
             .url
             .as_deref()
             .ok_or("expected a URL in the curl line")?;
-        let mut address = Address::read(url, self.is_path_as_is)?;
-        let query = self.data.join("&");
-        if self.is_get && !query.is_empty() {
-            let joint = if address.target.contains('?') {
-                '&'
-            } else {
-                '?'
-            };
-            address.target.push(joint);
-            address.target.push_str(&query);
+        let Address {
+            host,
+            target,
+            user,
+            is_websocket,
+        } = Address::read(url, self.is_path_as_is)?;
+        let given = self.headers.iter().filter_map(|header| match header {
+            Header::Sent(name, value) => Some((name.clone(), value.clone())),
+            Header::LeftOut(_) => None,
+        });
+        let fields = self.own_fields(user).chain(given).collect();
+        let target = self
+            .request_target
+            .clone()
+            .unwrap_or_else(|| self.with_query(target));
+        let mut asked = Asked {
+            method: self.method().to_owned(),
+            target,
+            host,
+            upgrade: Upgrade::None,
+            fields,
+            is_open: false,
+        };
+        if is_websocket || asked.asks_for_websocket() {
+            asked.upgrade = Upgrade::Websocket;
         }
-        let has_body = self.content_type.is_some() && !self.is_get;
-        let method = match &self.method {
-            Some(method) => method.as_str(),
+        Ok(asked)
+    }
+
+    fn method(&self) -> &str {
+        match &self.method {
+            Some(method) => method,
             None if self.is_head => "HEAD",
             None if self.is_upload => "PUT",
-            None if has_body => "POST",
+            None if self.has_body() => "POST",
             None => "GET",
-        };
-        let authorization = self.authorization.or_else(|| {
-            let user = address.user.as_ref();
-            user.map(|user| format!("Basic {}", STANDARD.encode(user)))
-        });
+        }
+    }
+
+    fn has_body(&self) -> bool {
+        self.content_type.is_some() && !self.is_get
+    }
+
+    /// The target with what `-G` adds.
+    fn with_query(&self, target: String) -> String {
+        let query = self.data.join("&");
+        match (self.is_get && !query.is_empty(), target.contains('?')) {
+            (false, _) => target,
+            (true, true) => format!("{target}&{query}"),
+            (true, false) => format!("{target}?{query}"),
+        }
+    }
+
+    /// The fields that curl sets by itself, less those that a `-H` names; `user` is the
+    /// URL's.
+    fn own_fields(&self, user: Option<String>) -> impl Iterator<Item = (String, String)> {
+        let of_url = user.map(|user| format!("Basic {}", STANDARD.encode(user)));
+        let text = |text: &str| Some(text.to_owned());
         let own = [
-            ("authorization", authorization),
+            ("authorization", self.authorization.clone().or(of_url)),
             (
                 "user-agent",
-                Some(self.user_agent.unwrap_or_else(|| "curl".to_owned())),
+                self.user_agent.clone().or_else(|| text("curl")),
             ),
-            ("accept", Some(self.accept.unwrap_or("*/*").to_owned())),
+            ("accept", text(self.accept.unwrap_or("*/*"))),
             (
                 "accept-encoding",
                 self.is_compressed
                     .then(|| "deflate, gzip, br, zstd".to_owned()),
             ),
-            ("range", self.range),
-            ("referer", self.referer),
-            (
-                "cookie",
-                (!self.cookies.is_empty()).then(|| self.cookies.join("; ")),
-            ),
+            ("range", self.range.clone()),
+            ("referer", self.referer.clone()),
+            ("cookie", Some(self.cookies.join("; "))),
             (
                 "content-type",
-                self.content_type
-                    .filter(|_| has_body)
-                    .map(ToOwned::to_owned),
+                self.content_type.filter(|_| self.has_body()).and_then(text),
             ),
         ];
         let named = |name: &str| {
@@ -217,28 +247,10 @@ impl Draft {
                 set.eq_ignore_ascii_case(name)
             })
         };
-        let own = own
-            .into_iter()
-            .filter(|(name, _)| !named(name))
-            // An empty `-A` or `-e` leaves the field out.
-            .filter_map(|(name, value)| Some((name.to_owned(), value.filter(|v| !v.is_empty())?)));
-        let given = self.headers.iter().filter_map(|header| match header {
-            Header::Sent(name, value) => Some((name.clone(), value.clone())),
-            Header::LeftOut(_) => None,
-        });
-        let fields: Vec<_> = own.chain(given).collect();
-        let mut asked = Asked {
-            method: method.to_owned(),
-            target: self.request_target.unwrap_or(address.target),
-            host: address.host,
-            upgrade: Upgrade::None,
-            fields,
-            is_open: false,
-        };
-        if address.is_websocket || asked.asks_for_websocket() {
-            asked.upgrade = Upgrade::Websocket;
-        }
-        Ok(asked)
+        own.into_iter()
+            .filter(move |(name, _)| !named(name))
+            // Without cookies there is none, and an empty `-A` or `-e` leaves the field out.
+            .filter_map(|(name, value)| Some((name.to_owned(), value.filter(|v| !v.is_empty())?)))
     }
 }
 

@@ -1,10 +1,10 @@
 //! `portcullis explain --denial ID`: why the running process refused a request, and what
 //! the configuration of now would make of it.
 
-use super::Place;
 use super::asked::{Asked, Origin};
 use super::assumed::Assumed;
 use super::explanation::{Explanation, NO_KEY, lines, spelt};
+use super::{Arguments, Place};
 use crate::cli::admin_client::{Question, ask};
 use crate::cli::output::{self, Style, one_line};
 use crate::cli::{EXIT_FAILURE, EXIT_USAGE, chain};
@@ -14,19 +14,13 @@ use crate::redaction::{SeenField, State};
 use crate::request_id::RequestId;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// For the answer, which is in memory.
 const ANSWER: Duration = Duration::from_secs(10);
 
-pub(super) fn run(
-    place: &Place,
-    request_id: &str,
-    address: Option<SocketAddr>,
-    json: bool,
-) -> ExitCode {
+pub(super) fn run(place: &Place, request_id: &str, arguments: &Arguments) -> ExitCode {
     let Some(request_id) = RequestId::accept(request_id.as_bytes()) else {
         output::complain(
             "portcullis: got no request id: expected the `requestId` of the answer, or `request.id` of the log",
@@ -36,7 +30,7 @@ pub(super) fn run(
     let question = Question {
         method: Method::GET,
         path: &format!("/status/denials/{}", request_id.as_str()),
-        address,
+        address: arguments.address,
         patience: ANSWER,
     };
     let (status, answer) = match ask(&place.config, &question) {
@@ -50,7 +44,7 @@ pub(super) fn run(
         return not_told(status, &answer);
     }
     match serde_json::from_value(answer) {
-        Ok(entry) => tell(place, &entry, json),
+        Ok(entry) => tell(place, &entry, arguments),
         Err(_) => {
             output::complain(
                 "portcullis: got another answer than this version of Portcullis gives: is it the one that runs?",
@@ -75,14 +69,14 @@ enum Replay {
     Impossible(&'static str),
 }
 
-fn tell(place: &Place, entry: &Entry, json: bool) -> ExitCode {
+fn tell(place: &Place, entry: &Entry, arguments: &Arguments) -> ExitCode {
     let replay = replay(place, entry);
     let code = match &replay {
         Replay::Decided(now) if now.is_permitted => ExitCode::SUCCESS,
         Replay::Decided(_) => EXIT_FAILURE.into(),
         Replay::Impossible(_) => EXIT_USAGE.into(),
     };
-    let written = match json {
+    let written = match arguments.json {
         true => output::json(as_json(entry, &replay)),
         false => output::raw(text(place, entry, &replay, Style::for_stdout()).as_bytes()),
     };
