@@ -47,6 +47,11 @@ impl Config {
             ("gateway.auth.trustedProxy.assertion", |config| {
                 config.gateway.trusted_proxy.assertion.is_some()
             }),
+            // Without it the public web's authorities vouch for the keys.
+            ("gateway.auth.trustedProxy.assertion.caFile", |config| {
+                let assertion = config.gateway.trusted_proxy.assertion.as_ref();
+                assertion.is_some_and(|assertion| assertion.ca_file.is_some())
+            }),
             ("gateway.tls", |config| config.gateway.tls.is_some()),
             ("gateway.tls.clientCaPath", Self::asks_for_certificates),
             ("gateway.tls.minVersion", |config| {

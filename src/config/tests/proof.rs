@@ -238,7 +238,9 @@ fn names_of_certificates_need_an_authority_and_stand_for_one_each() {
 fn neither_proof_may_go_while_running() {
     let with_ca = format!("{TLS}clientCaPath = \"ca\"\n");
     let named = config(&(with("userHeader", "clientCertNames = [\"a\"]\nuserHeader") + &with_ca));
-    let asserted = config(&asserting("preset = \"google-iap\"\naudience = \"a\""));
+    let google = "preset = \"google-iap\"\naudience = \"a\"";
+    let asserted = config(&asserting(google));
+    let vouched = config(&asserting(&format!("{google}\ncaFile = \"ca\"")));
     for (from, to, key) in [
         (
             named,
@@ -249,6 +251,11 @@ fn neither_proof_may_go_while_running() {
             asserted,
             config(LEAST),
             "gateway.auth.trustedProxy.assertion",
+        ),
+        (
+            vouched,
+            config(&asserting(google)),
+            "gateway.auth.trustedProxy.assertion.caFile",
         ),
     ] {
         let refused = from.changes(&from, &to).refused;
