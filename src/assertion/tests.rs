@@ -383,13 +383,15 @@ fn what_was_found_genuine_is_so_until_it_ends_or_the_keys_change() {
     renewed(&[("a", &signer)]);
     assert_eq!(keys.current().generation, generation);
     assert_eq!(judged(&verifier, &token, NOW), "user nick@example.com");
+    // Another key in its place, under the same id.
+    renewed(&[("a", &next)]);
+    assert_eq!(judged(&verifier, &token, NOW), UNFIT);
+    renewed(&[("a", &signer)]);
+    assert_eq!(judged(&verifier, &token, NOW), "user nick@example.com");
     // A key that is withdrawn.
     renewed(&[("b", &next)]);
     let problem = judged(&verifier, &token, NOW);
     assert!(problem.starts_with("got key `a`"), "{problem}");
-    // Another key under the same id.
-    renewed(&[("a", &next)]);
-    assert_eq!(judged(&verifier, &token, NOW), UNFIT);
 }
 
 #[test]
