@@ -98,3 +98,44 @@ fn keys_of(asked_for: &Assertion, trust: &UpstreamTrust) -> Arc<KeyStore> {
     };
     KeyStore::new(Box::new(publisher), layout(asked_for))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn keys_that_came_by_another_authority_are_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        let put_another = || {
+            let authority = rcgen::generate_simple_self_signed(["issuer".to_owned()]).unwrap();
+            fs::write(&file, authority.cert.pem()).unwrap();
+        };
+        let text = format!(
+            "[listen]\naddress = \"127.0.0.1:8443\"\n[upstream]\nurl = \"http://127.0.0.1:9\"\n\
+             [gateway]\ntrustedProxies = [\"10.0.0.1\"]\n[gateway.auth]\nmode = \"trusted-proxy\"\n\
+             [gateway.auth.trustedProxy]\nuserHeader = \"x-user\"\nallowUsers = [\"nick\"]\n\
+             [gateway.auth.trustedProxy.assertion]\npreset = \"oidc\"\n\
+             issuer = \"https://issuer.example.com\"\naudience = \"claw\"\n\
+             keysUrl = \"https://issuer.example.com/keys\"\ncaFile = \"{}\"\n",
+            file.display()
+        );
+        let config = crate::config::parse(&text).unwrap().config;
+        let built = |previous| build(&config, previous).map(|built| built.unwrap());
+
+        put_another();
+        let first = built(None).unwrap();
+        assert!(Arc::ptr_eq(&built(Some(&first)).unwrap(), &first));
+        put_another();
+        let next = built(Some(&first)).unwrap();
+        assert!(!Arc::ptr_eq(
+            next.verifier().keys(),
+            first.verifier().keys()
+        ));
+        assert!(!first.proves_as_much_as(&next));
+        // Without any it isn't asked any more, whatever was known before.
+        fs::write(&file, "").unwrap();
+        assert!(built(Some(&first)).is_err());
+    }
+}
