@@ -29,6 +29,7 @@ pub(crate) struct Issuer {
 #[derive(Default)]
 struct State {
     documents: HashMap<String, String>,
+    status: Option<u16>,
     fetches: Vec<String>,
     connections: usize,
     is_away: bool,
@@ -130,6 +131,11 @@ impl Issuer {
         state.documents.insert(path.to_owned(), document.to_owned());
     }
 
+    /// From here on every document comes with this status.
+    pub(crate) fn answers_with(&self, status: u16) {
+        self.state.lock().unwrap().status = Some(status);
+    }
+
     /// From here on connections break before there is an answer, or don't.
     pub(crate) fn is_away(&self, is_away: bool) {
         self.state.lock().unwrap().is_away = is_away;
@@ -151,6 +157,7 @@ impl Issuer {
         let document = state.documents.get(&path).cloned();
         state.fetches.push(path);
         let status = if document.is_some() { 200 } else { 404 };
+        let status = state.status.unwrap_or(status);
         let mut response = Response::new(Full::new(document.unwrap_or_default().into()));
         *response.status_mut() = status.try_into().unwrap();
         response

@@ -43,6 +43,35 @@ async fn an_issuer_that_is_away_at_the_start_lets_nobody_in_until_it_is_back() {
     assert_eq!(upstream.requests().len(), 1);
 }
 
+/// What an error's page, or a redirect's, looks like says nothing.
+#[tokio::test]
+async fn keys_that_come_with_another_status_or_in_a_huge_document_are_none() {
+    let signer = Signer::p256();
+    let issuer = Issuer::with_keys(&[signer.jwk("ec")]);
+    let upstream = Recorder::spawn().await;
+    let gateway = gateway(&usual(&issuer.keys_url()));
+    let token = signer.token(&header("ES256", "ec"), &claims());
+    for (status, expected) in [(302, INVALID), (404, INVALID), (503, INVALID), (200, "200")] {
+        issuer.answers_with(status);
+        let sidecar = Setup::new().gateway(&gateway).spawn(&upstream.url());
+        if status != 200 {
+            let why = fetch_error(&sidecar).await;
+            assert!(why.contains(&format!("got status {status}")), "{why}");
+        }
+        let mut connection = sidecar.connect().await;
+        let got = asked(&mut connection, &signed(&token)).await;
+        assert_eq!(got, expected, "{status}");
+    }
+    // Nor is a document read to its end that has none.
+    let long = json!({ "keys": [signer.jwk("ec")] }).to_string() + &" ".repeat(300 << 10);
+    issuer.publish("/keys", &long);
+    let sidecar = Setup::new().gateway(&gateway).spawn(&upstream.url());
+    let why = fetch_error(&sidecar).await;
+    assert!(why.contains("length limit exceeded"), "{why}");
+    let mut connection = sidecar.connect().await;
+    assert_eq!(asked(&mut connection, &signed(&token)).await, INVALID);
+}
+
 #[tokio::test]
 async fn an_issuer_that_goes_away_later_takes_nobodys_keys_along() {
     let scene = Scene::new().await;
