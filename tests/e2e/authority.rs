@@ -107,6 +107,12 @@ impl Authority {
 }
 
 impl Shown {
+    /// The same with another's certificate behind it, which anybody can come by.
+    pub(crate) fn beside(mut self, other: &Self) -> Self {
+        self.chain.push(other.chain[0].clone());
+        self
+    }
+
     /// A certificate that this one's bearer, who is no authority, has signed.
     pub(crate) fn sign(&self, names: &[SanType]) -> Self {
         let key = KeyPair::try_from(&self.key).unwrap();

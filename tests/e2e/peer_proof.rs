@@ -110,6 +110,13 @@ async fn a_certificate_for_another_name_is_denied_and_the_log_says_for_which() {
             door.authority.sign(&[dns("x.proxy.example.com")]),
             "`x.proxy.example.com`",
         ),
+        // Whose certificate it shows besides is no proof.
+        (
+            door.authority
+                .sign(&[dns("beside.example.com")])
+                .beside(&door.authority.sign(&right())),
+            "`beside.example.com`",
+        ),
         // The right text in the wrong kind of name.
         (
             door.authority.sign(&[uri("proxy.example.com")]),
