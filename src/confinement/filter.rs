@@ -190,10 +190,64 @@ mod tests {
         for command in [F_SETFL, F_GETFL, F_DUPFD_CLOEXEC, F_SETLKW, F_OFD_SETLK] {
             same(SYS_fcntl, &[3, command, 0], true);
         }
+        // TIOCSTI types into the terminal, TIOCLINUX can paste into it.
+        for (request, expected) in [(FIONBIO, true), (TIOCSTI, false), (TIOCLINUX, false)] {
+            let request = i32::try_from(request).unwrap();
+            same(SYS_ioctl, &[3, request, 0], expected);
+        }
         const F_SETSIG: c_int = 10;
         const F_SETOWN_EX: c_int = 15;
         for command in [F_SETOWN, F_SETSIG, F_SETOWN_EX, F_NOTIFY, F_SETLEASE] {
             same(SYS_fcntl, &[3, command, 1], false);
+        }
+    }
+
+    #[test]
+    fn nothing_is_done_to_other_processes_and_no_other_is_started() {
+        use nix::libc::*;
+        let program = program(true).unwrap();
+        let expect = |call: c_long, arguments: &[c_int], expected: bool| {
+            let allowed = allows(&program, call, arguments);
+            assert_eq!(allowed, expected, "{call} {arguments:?}");
+        };
+        let itself = c_int::try_from(std::process::id()).unwrap();
+        for (process, expected) in [(itself, true), (itself + 1, false), (-1, false)] {
+            expect(SYS_tgkill, &[process, process, SIGABRT], expected);
+            expect(SYS_prlimit64, &[process, 7, 0, 0], expected);
+        }
+        expect(SYS_prlimit64, &[0, 7, 0, 0], true);
+        let thread = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
+        expect(SYS_clone, &[thread], true);
+        for flags in [SIGCHLD, CLONE_VM | CLONE_VFORK | SIGCHLD] {
+            expect(SYS_clone, &[flags], false);
+        }
+        for namespace in [
+            CLONE_NEWNS,
+            CLONE_NEWCGROUP,
+            CLONE_NEWUTS,
+            CLONE_NEWIPC,
+            CLONE_NEWUSER,
+            CLONE_NEWPID,
+            CLONE_NEWNET,
+        ] {
+            expect(SYS_clone, &[thread | namespace], false);
+        }
+        for (protocol, expected) in [
+            (NETLINK_ROUTE, true),
+            (NETLINK_AUDIT, false),
+            (NETLINK_NETFILTER, false),
+            (NETLINK_KOBJECT_UEVENT, false),
+        ] {
+            let kind = SOCK_RAW | SOCK_CLOEXEC;
+            expect(SYS_socket, &[AF_NETLINK, kind, protocol], expected);
+        }
+        for (option, expected) in [
+            (PR_SET_NAME, true),
+            (PR_SET_DUMPABLE, false),
+            (PR_SET_PTRACER, false),
+            (PR_SET_SECCOMP, false),
+        ] {
+            expect(SYS_prctl, &[option, 1], expected);
         }
     }
 }
