@@ -65,3 +65,35 @@ fn strength(status: &RestrictionStatus) -> Strength {
         RulesetStatus::NotEnforced => Strength::Off("the kernel enforces none of it".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Needs;
+    use super::*;
+    use std::io;
+    use std::process::{Command, ExitStatus};
+
+    /// By these rules alone, without the filter: they hold the thread that takes them.
+    #[test]
+    fn what_is_read_is_not_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("true");
+        std::fs::copy("/bin/true", &program).unwrap();
+        let folders = Folders::of(&Needs {
+            files: BTreeSet::from([program.clone()]),
+            state_folders: BTreeSet::from([folder.path().to_owned()]),
+            ..Needs::default()
+        });
+        let run = move || -> io::Result<ExitStatus> { Command::new(&program).status() };
+        assert!(run().unwrap().success());
+        let held = std::thread::spawn(move || {
+            nix::sys::prctl::set_no_new_privs().unwrap();
+            let strength = enforce(&folders, &BTreeSet::new());
+            assert!(!matches!(strength, Strength::Off(_)), "{strength:?}");
+            std::fs::read(folder.path().join("true")).unwrap();
+            run().unwrap_err()
+        });
+        let error = held.join().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
+    }
+}
