@@ -7,6 +7,7 @@ use nix::sys::prctl;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use portcullis::config;
+use portcullis::confinement::Report;
 use portcullis::secrets::env;
 use portcullis::server;
 use socket2::{Domain, Socket, Type};
@@ -62,19 +63,30 @@ fn a_process_that_is_locked_down_reaches_nothing_else() {
 }
 
 /// What a thread of the process comes to.
-fn attempt<T: Send + 'static>(what: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) fn attempt<T: Send + 'static>(what: impl FnOnce() -> T + Send + 'static) -> T {
     std::thread::spawn(what).join().unwrap()
 }
 
-fn denied<T>(outcome: io::Result<T>) {
+pub(super) fn denied<T>(outcome: io::Result<T>) {
     let error = outcome.err().expect("it is not denied");
     assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
 }
 
 /// Not known to the kernel, as far as this process can tell.
-fn absent<T>(outcome: io::Result<T>) {
+pub(super) fn absent<T>(outcome: io::Result<T>) {
     let error = outcome.err().expect("it is there");
     assert_eq!(error.raw_os_error(), Some(libc::ENOSYS), "{error}");
+}
+
+/// What the kernel's Landlock can do: one may have less than all, and without any of it
+/// there is nothing to be shown.
+pub(super) fn abi_of(report: &Report) -> u32 {
+    let landlock = report.landlock.to_string();
+    let abi = landlock.split_once("ABI ").map(|(_, rest)| rest);
+    let abi = abi.and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+    let abi = abi.and_then(|abi| abi.parse().ok()).unwrap_or(0);
+    assert!(report.no_new_privs && abi > 0, "{report:?}");
+    abi
 }
 
 #[test]
@@ -93,12 +105,7 @@ fn attempts() {
 
     let confinement = server::lock_down(&parsed.config, &file, &env::Process);
     let report = confinement.report();
-    // A kernel may have less than all; without any of it there is nothing to be shown.
-    let landlock = report.landlock.to_string();
-    let abi = landlock.split_once("ABI ").map(|(_, rest)| rest);
-    let abi = abi.and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
-    let abi: u32 = abi.and_then(|abi| abi.parse().ok()).unwrap_or(0);
-    assert!(report.no_new_privs && abi > 0, "{report:?}");
+    let abi = abi_of(report);
     assert_eq!(report.is_whole(), abi >= 6, "{report:?}");
 
     let here = folder.clone();
