@@ -269,6 +269,17 @@ mod tests {
             let is_told = |message: &String| message.contains("others may change");
             assert!(found.as_ref().err().is_none_or(is_told), "{found:?}");
         }
+        // What this process could write itself, whoever has taken it over could as well.
+        let state = folder.path().join("state");
+        let mut text = config(&provider(&state.join("resolver").display().to_string()));
+        text.push_str(&format!(
+            "[models]\nlisten = \"127.0.0.1:0\"\nstateDir = \"{}\"\n",
+            state.display()
+        ));
+        fs::write(&path, text).unwrap();
+        let mut afresh = Book::of(path.clone());
+        let refused = afresh.look_up(&vault).map(|_| ()).unwrap_err().message;
+        assert!(refused.contains("models.stateDir"), "{refused}");
         // A variable is no command.
         let env = ProviderName::parse("env").unwrap();
         assert!(book.look_up(&env).is_err());
