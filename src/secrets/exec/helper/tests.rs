@@ -3,6 +3,8 @@ use super::wire::Question;
 use super::*;
 use crate::secrets::{EnvName, ProviderName, SecretId, SecretSource};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -136,6 +138,52 @@ fn who_takes_no_answers_is_asked_no_more_questions() {
     drop(ours);
     // It waits for nobody who has gone.
     let _ = helper.join().unwrap();
+}
+
+#[test]
+fn so_many_commands_run_side_by_side_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("resolver");
+    fs::write(&script, "#!/bin/sh\nexec sleep 60\n").unwrap();
+    fs::set_permissions(&script, Permissions::from_mode(0o700)).unwrap();
+    let provider = ExecProvider {
+        command: script,
+        trusted_dirs: Vec::new(),
+        timeout: Duration::from_secs(60),
+        no_output_timeout: Duration::from_secs(60),
+        ..provider()
+    };
+    let question = question(&provider);
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let patience = Some(Duration::from_secs(20));
+    ours.set_read_timeout(patience).unwrap();
+    let helper = std::thread::spawn(move || {
+        let answers = theirs.try_clone().unwrap();
+        let listed = |_: &ProviderName| {
+            let Ok(SecretId::Exec(id)) = SecretSource::Exec.parse_id("a/b") else {
+                panic!("it is no id of a command");
+            };
+            Ok(Listed {
+                provider: provider.clone(),
+                ids: BTreeSet::from([id]),
+            })
+        };
+        serve(theirs, answers, &crate::secrets::env::Process, listed)
+    });
+    wire::greeted(&mut ours).unwrap();
+    for number in 1..=33 {
+        wire::ask(&mut ours, number, &question).unwrap();
+    }
+    // The others have no answer yet.
+    let (number, answer) = wire::answered(&mut ours).unwrap().unwrap();
+    let refusal = answer.map(|_| ()).unwrap_err();
+    assert_eq!(
+        (number, refusal.message.as_str()),
+        (33, "the helper process runs 32 commands already")
+    );
+    // They end with it.
+    drop(ours);
+    helper.join().unwrap().unwrap();
 }
 
 #[test]
