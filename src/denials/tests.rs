@@ -126,13 +126,19 @@ fn keeps_no_value_that_might_be_a_secret() {
         name,
         value: value.as_bytes(),
     });
-    let target = format!("/a/b?key={SECRET}");
-    let entry = entry("id", "10.0.0.1", &target, &fields);
-    let told = serde_json::to_string(&entry).unwrap();
-    assert!(!told.contains(SECRET) && !format!("{entry:?}").contains(SECRET));
+    let noted = |mark: &str| {
+        let target = format!("/a/b{mark}key={SECRET}");
+        let entry = entry("id", "10.0.0.1", &target, &fields);
+        let told = serde_json::to_string(&entry).unwrap();
+        assert!(!told.contains(SECRET) && !format!("{entry:?}").contains(SECRET));
+        let request = entry.request.as_ref().unwrap();
+        assert_eq!((request.path.as_str(), request.has_query), ("/a/b", true));
+        (entry, told)
+    };
+    noted("#");
+    let (entry, told) = noted("?");
 
     let request = entry.request.as_ref().unwrap();
-    assert_eq!((request.path.as_str(), request.has_query), ("/a/b", true));
     assert_eq!(request.absent, ["x-forwarded-user"]);
     let shown: Vec<_> = request
         .fields
