@@ -301,7 +301,7 @@ fn plain_http_beyond_the_host() {
 
 #[test]
 fn browsers_that_forget_https() {
-    for value in ["false", "\"max-age=300\""] {
+    for value in ["false", "\"max-age=300\"", "\"max-age=15551999\""] {
         let section =
             format!("[gateway.http.securityHeaders]\nstrictTransportSecurity = {value}\n[admin]");
         edited(

@@ -286,7 +286,9 @@ fn whom_the_gateway_trusts() {
     let words = "to [\"127.0.0.1\"]";
     let wrong = json!(["127.0.0.1", "10.0.0.1"]);
     both.disagree(id, "warning", key, &wrong, words, &right);
-    both.disagree(id, "critical", key, &json!(["0.0.0.0/0"]), words, &right);
+    for wrong in ["0.0.0.0/0", "0.0.0.0/1"] {
+        both.disagree(id, "critical", key, &json!([wrong]), words, &right);
+    }
     // As the gateway reads it, too.
     both.set(key, &json!(["::ffff:127.0.0.1"]));
     both.cleared(id);
