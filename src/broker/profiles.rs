@@ -371,6 +371,33 @@ mod tests {
         assert!(profiles.loaded().problem.is_some());
     }
 
+    #[test]
+    fn a_mark_tells_one_secret_of_a_name_from_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let profiles = Profiles::new(folder.path().join("state"));
+        let mark = |profile: serde_json::Value| {
+            write(&profiles, json!({ "openai:a": profile }));
+            profiles.reread();
+            let loaded = profiles.loaded();
+            let id = ProfileId::parse("openai:a").unwrap();
+            loaded.mark_of(loaded.profile(&id).unwrap()).unwrap()
+        };
+        let key = |key: &str| mark(json!({"type": "api_key", "provider": "openai", "key": key}));
+        let login = |account: &str, access: &str| {
+            mark(
+                json!({"type": "oauth", "provider": "openai", "access": access, "refresh": "r",
+                "expires": 1_790_000_000_000_u64, "accountId": account}),
+            )
+        };
+        let (one, other) = (key("sk-one"), key("sk-other"));
+        assert!(one.limits != other.limits && one.refusals != other.refusals);
+        assert_eq!(key("sk-one"), one);
+        // A token that is refused says nothing of the next, an account's limit does.
+        let (first, renewed) = (login("acct-1", "first"), login("acct-1", "renewed"));
+        assert!(first.limits == renewed.limits && first.refusals != renewed.refusals);
+        assert_ne!(login("acct-2", "first").limits, first.limits);
+    }
+
     fn write(profiles: &Profiles, content: serde_json::Value) {
         use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
         let folder = profiles.sink.folder();
