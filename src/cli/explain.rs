@@ -10,7 +10,7 @@ mod explanation;
 use super::config_file::{Loaded, load_or_complain};
 use super::output::{self, Style};
 use super::{ConfigPath, EXIT_FAILURE, EXIT_USAGE};
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::forwarded::{Credential, HeaderBytes};
 use crate::policy::{AltName, LocalInterface, Peer, Upgrade};
 use crate::secrets::SecretValue;
@@ -110,7 +110,7 @@ struct Place {
 }
 
 fn decide(place: &Place, origin: Origin, arguments: &Arguments) -> ExitCode {
-    let asked = match asked(arguments) {
+    let asked = match asked(arguments, &place.config.limits) {
         Ok(asked) => asked,
         Err(message) => {
             output::complain(format_args!("portcullis: {message}"));
@@ -138,7 +138,7 @@ fn decide(place: &Place, origin: Origin, arguments: &Arguments) -> ExitCode {
 }
 
 /// The request of the arguments.
-fn asked(arguments: &Arguments) -> Result<Asked, String> {
+fn asked(arguments: &Arguments, limits: &Limits) -> Result<Asked, String> {
     let mut asked = match arguments.curl.is_empty() {
         false => curl::read(&arguments.curl)?,
         true => Asked {
@@ -154,8 +154,8 @@ fn asked(arguments: &Arguments) -> Result<Asked, String> {
         asked.upgrade = Upgrade::Websocket;
     }
     let headers = arguments.headers.iter().map(|header| split_header(header));
-    asked.add(headers.collect::<Result<Vec<_>, _>>()?);
-    asked.check()?;
+    asked.fields.extend(headers.collect::<Result<Vec<_>, _>>()?);
+    asked.read(limits)?;
     Ok(asked)
 }
 

@@ -173,16 +173,6 @@ pub fn check_expect(value: &[u8]) -> Result<(), HeadError> {
     }
 }
 
-/// Whether an HTTP/1.1 request with these fields asks to become a WebSocket. What else may
-/// be wrong with it is for [`parse`] to say.
-pub fn asks_for_websocket(fields: &[Field<'_>]) -> bool {
-    let mut survey = Survey::default();
-    for field in fields {
-        let _ = survey.note(field);
-    }
-    survey.asks_for_websocket()
-}
-
 fn check_method(method: &str) -> Result<(), HeadError> {
     let is_refused = ["CONNECT", "TRACE", "TRACK"]
         .iter()

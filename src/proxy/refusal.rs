@@ -57,17 +57,18 @@ impl FrontDoor {
         facts: &ConnectionFacts,
         error: &HeadError,
     ) -> Admission {
-        let (problem, limit) = match error {
-            HeadError::Malformed(_) => (Problem::BadRequest, None),
-            HeadError::TooLarge => (Problem::HeadersTooLarge, Some(Limit::MaxHeaderBytes)),
-            HeadError::TooManyFields => (Problem::HeadersTooLarge, Some(Limit::MaxHeaders)),
-            HeadError::MethodNotAllowed => (Problem::MethodNotAllowed, None),
-            HeadError::ExpectationFailed => (Problem::ExpectationFailed, None),
+        let limit = match error {
+            HeadError::TooLarge => Some(Limit::MaxHeaderBytes),
+            HeadError::TooManyFields => Some(Limit::MaxHeaders),
+            HeadError::Malformed(_)
+            | HeadError::MethodNotAllowed
+            | HeadError::ExpectationFailed => None,
         };
         if let Some(limit) = limit {
             self.metrics.limit_reached(limit);
         }
-        self.refuse_unread(snapshot, facts, (problem, limit), &error.to_string())
+        let problem = (Problem::from(*error), limit);
+        self.refuse_unread(snapshot, facts, problem, &error.to_string())
     }
 
     /// Refuses what has no head that could be read.

@@ -1,10 +1,11 @@
 //! The request that is asked about: from flags, from a curl line, or from what was kept
 //! of a denied one.
 
-use crate::authority::Authority;
+use crate::config::{ByteSize, Limits};
 use crate::http1::field_line::split_field_line;
-use crate::http1::request::{asks_for_websocket, check_line};
+use crate::http1::request::{FieldList, HeadError, parse};
 use crate::policy::{Field, LocalInterface, Request, Source, Upgrade};
+use crate::proxy::respond::Problem;
 use std::net::IpAddr;
 
 /// A request, and what is needed to write the upstream's head for it.
@@ -44,25 +45,44 @@ impl Origin {
 }
 
 impl Asked {
-    /// Adds fields that come behind the others; a `Host` among them is the host.
-    pub(super) fn add(&mut self, fields: impl IntoIterator<Item = (String, String)>) {
-        self.fields.extend(fields);
-        let host = self
-            .fields
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case("host"));
-        if let Some((_, host)) = host {
-            self.host.clone_from(host);
+    /// Reads it as the front door reads a request over HTTP/1.1.
+    ///
+    /// # Errors
+    /// What the front door would answer before it asks any rule. The words are ours:
+    /// nothing of the request is in them.
+    pub(super) fn read(&mut self, limits: &Limits) -> Result<(), String> {
+        let head = self.head()?;
+        let mut fields = FieldList::default();
+        let read = match ByteSize(head.len() as u64) > limits.max_header_bytes {
+            true => Err(HeadError::TooLarge),
+            false => parse(&head, limits.max_headers, &mut fields),
+        };
+        let read = read.map_err(|error| {
+            let status = Problem::from(error).status();
+            format!("the front door would answer {status} and ask no rule: {error}")
+        })?;
+        if read.upgrade == Upgrade::Websocket {
+            self.upgrade = Upgrade::Websocket;
         }
+        let (target, host) = (read.target.to_owned(), read.host.as_str().to_owned());
+        (self.target, self.host) = (target, host);
+        Ok(())
     }
 
-    /// What would be answered with 400 before the policy sees it.
-    pub(super) fn check(&self) -> Result<(), String> {
-        if Authority::parse(self.host.as_bytes()).is_none() {
-            return Err("the host is not one host and port".to_owned());
+    fn head(&self) -> Result<Vec<u8>, String> {
+        let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
+        let has_host = self.fields.iter().any(|(name, _)| is_host(name));
+        if !has_host && !self.host.is_empty() {
+            head.push_str(&format!("host: {}\r\n", self.host));
         }
-        // The words are ours: neither method nor path is in them.
-        check_line(&self.method, &self.target).map_err(|error| error.to_string())
+        for (name, value) in &self.fields {
+            if value.contains(['\r', '\n']) {
+                return Err(format!("got a line's end in the value of `{name}`"));
+            }
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str("\r\n");
+        Ok(head.into_bytes())
     }
 
     pub(super) fn fields(&self) -> Vec<Field<'_>> {
@@ -83,11 +103,10 @@ impl Asked {
             fields,
         }
     }
+}
 
-    /// Whether its fields are a WebSocket handshake's.
-    pub(super) fn asks_for_websocket(&self) -> bool {
-        asks_for_websocket(&self.fields())
-    }
+fn is_host(name: &str) -> bool {
+    name.eq_ignore_ascii_case("host")
 }
 
 /// `name: value`, without the value's white space. An error repeats no value.

@@ -46,7 +46,7 @@ enum Header {
 pub(super) fn read(words: &[String]) -> Result<Asked, String> {
     let mut words = words.iter();
     match words.next().map(|word| word.rsplit('/').next()) {
-        Some(Some("curl")) => {}
+        Some(Some("curl" | "curl.exe")) => {}
         _ => return Err("expected `curl` and its flags after `--`".to_owned()),
     }
     let mut draft = Draft::default();
@@ -178,18 +178,30 @@ impl Draft {
             .request_target
             .clone()
             .unwrap_or_else(|| self.with_query(target));
-        let mut asked = Asked {
+        let upgrade = match is_websocket {
+            true => Upgrade::Websocket,
+            false => Upgrade::None,
+        };
+        Ok(Asked {
             method: self.method().to_owned(),
             target,
-            host,
-            upgrade: Upgrade::None,
+            host: match self.names("host") {
+                // Whatever host is sent is among the fields.
+                true => String::new(),
+                false => host,
+            },
+            upgrade,
             fields,
             is_open: false,
-        };
-        if is_websocket || asked.asks_for_websocket() {
-            asked.upgrade = Upgrade::Websocket;
-        }
-        Ok(asked)
+        })
+    }
+
+    /// Whether a `-H` is about this field.
+    fn names(&self, field: &str) -> bool {
+        self.headers.iter().any(|header| {
+            let (Header::Sent(set, _) | Header::LeftOut(set)) = header;
+            set.eq_ignore_ascii_case(field)
+        })
     }
 
     fn method(&self) -> &str {
@@ -241,14 +253,8 @@ impl Draft {
                 self.content_type.filter(|_| self.has_body()).and_then(text),
             ),
         ];
-        let named = |name: &str| {
-            self.headers.iter().any(|header| {
-                let (Header::Sent(set, _) | Header::LeftOut(set)) = header;
-                set.eq_ignore_ascii_case(name)
-            })
-        };
         own.into_iter()
-            .filter(move |(name, _)| !named(name))
+            .filter(|(name, _)| !self.names(name))
             // Without cookies there is none, and an empty `-A` or `-e` leaves the field out.
             .filter_map(|(name, value)| Some((name.to_owned(), value.filter(|v| !v.is_empty())?)))
     }

@@ -1,5 +1,6 @@
 //! What goes wrong beside the policy, with its code and status.
 
+use crate::http1::request::HeadError;
 use std::time::Duration;
 
 use super::{Answer, Refusal, answer};
@@ -45,6 +46,17 @@ const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 /// Seconds after which a request that met a full or a stopping process may
 /// find a place.
 const RETRY_SOON: u64 = 1;
+
+impl From<HeadError> for Problem {
+    fn from(error: HeadError) -> Self {
+        match error {
+            HeadError::Malformed(_) => Self::BadRequest,
+            HeadError::TooLarge | HeadError::TooManyFields => Self::HeadersTooLarge,
+            HeadError::MethodNotAllowed => Self::MethodNotAllowed,
+            HeadError::ExpectationFailed => Self::ExpectationFailed,
+        }
+    }
+}
 
 impl Problem {
     /// The stable code, as body, log and metrics show it.

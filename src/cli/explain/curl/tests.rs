@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Limits;
 
 fn line(words: &[&str]) -> Result<Asked, String> {
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
@@ -146,22 +147,79 @@ fn reads_headers_as_curl_does() {
     assert_eq!(values(&own, "authorization"), ["Bearer x"]);
 }
 
+/// The same as the front door reads it.
+fn read_line(words: &[&str]) -> Result<Asked, String> {
+    let mut asked = line(words)?;
+    asked.read(&Limits::default())?;
+    Ok(asked)
+}
+
 #[test]
 fn knows_a_websocket_by_its_url_or_its_headers() {
-    let by_url = line(&["curl", "wss://h/"]).unwrap();
-    let by_headers = line(&[
+    let by_url = read_line(&["curl", "wss://h/"]).unwrap();
+    let by_headers = read_line(&[
         "curl",
         "h",
         "-H",
         "Upgrade: WebSocket",
         "-H",
         "Connection: keep-alive, Upgrade",
+        "-H",
+        "Sec-WebSocket-Version: 13",
+        "-H",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
     ]);
     for asked in [by_url, by_headers.unwrap()] {
         assert_eq!(asked.upgrade, Upgrade::Websocket);
     }
-    let plain = line(&["curl", "h", "-H", "Upgrade: websocket"]).unwrap();
+    let plain = read_line(&["curl", "h", "-H", "Upgrade: websocket"]).unwrap();
     assert_eq!(plain.upgrade, Upgrade::None);
+}
+
+#[test]
+fn what_the_front_door_refuses_before_any_rule_is_not_decided() {
+    let long = format!("X-Long: {}", "s3cret".repeat(4000));
+    for (words, status, named) in [
+        (&["-H", "Host:"][..], 400, "`Host` is absent"),
+        (&["-H", "Host: a", "-H", "Host: b"], 400, "`Host` comes"),
+        (&["-H", "Host: a b"], 400, "not one host and port"),
+        (&["-X", "PO ST"], 400, "the HTTP version"),
+        (&["-X", "TRACE"], 405, "the method is not served"),
+        (&["--request-target", "/%00"], 400, "an escaped NUL"),
+        (&["-H", "Content-Length: x"], 400, "`Content-Length`"),
+        (
+            &[
+                "-H",
+                "Transfer-Encoding: chunked",
+                "-H",
+                "Content-Length: 3",
+            ],
+            400,
+            "come together",
+        ),
+        (&["-H", "Expect: s3cret"], 417, "the expectation"),
+        (
+            &["-H", "Upgrade: websocket", "-H", "Connection: Upgrade"],
+            400,
+            "WebSocket",
+        ),
+        (&["-H", &long], 431, "`limits.maxHeaderBytes`"),
+    ] {
+        let Err(told) = read_line(&[&["curl", "h"], words].concat()) else {
+            panic!("{words:?} was read");
+        };
+        let start = format!("the front door would answer {status} and ask no rule: ");
+        assert!(told.starts_with(&start), "{words:?}: {told}");
+        assert!(told.contains(named), "{words:?}: {told}");
+        assert!(!told.contains("s3cret"), "{told}");
+    }
+    let split = read_line(&["curl", "h", "-A", "s3cret\r\nX-B: 2"]).err();
+    assert_eq!(
+        split.as_deref(),
+        Some("got a line's end in the value of `user-agent`")
+    );
+    let absolute = read_line(&["curl", "h", "--request-target", "http://h/a?b"]).unwrap();
+    assert_eq!(absolute.target, "/a?b");
 }
 
 #[test]
