@@ -53,6 +53,8 @@ struct Problem {
 struct Confinement {
     no_new_privs: bool,
     landlock: String,
+    #[serde(default)]
+    capabilities: Option<String>,
     seccomp: String,
     #[serde(default)]
     exec_helper: Option<bool>,
@@ -155,25 +157,40 @@ fn restart(running: &Running) -> Option<Told> {
 }
 
 impl Confinement {
+    /// The strengths that it tells of, by the names that people read.
+    fn strengths(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let parts = [
+            ("Landlock", Some(&self.landlock)),
+            ("capabilities", self.capabilities.as_ref()),
+            ("seccomp", Some(&self.seccomp)),
+        ];
+        parts
+            .into_iter()
+            .filter_map(|(name, strength)| Some((name, strength?.as_str())))
+    }
+
+    fn is_whole(&self) -> bool {
+        let is_whole = |(_, strength): (_, &str)| strength.starts_with("enforced");
+        self.no_new_privs && self.strengths().all(is_whole)
+    }
+
+    /// Whether a part is missing as a whole.
+    fn lacks_a_part(&self) -> bool {
+        !self.no_new_privs || self.strengths().any(is_off)
+    }
+
     fn is_nothing(&self) -> bool {
-        !self.no_new_privs && is_off(&self.landlock) && is_off(&self.seccomp)
+        !self.no_new_privs && self.strengths().all(is_off)
     }
 }
 
-fn is_off(strength: &str) -> bool {
+fn is_off((_, strength): (&str, &str)) -> bool {
     strength.starts_with("off")
 }
 
 fn lockdown(running: &Running) -> Option<Told> {
     let confinement = running.confinement.as_ref()?;
-    let Confinement {
-        no_new_privs,
-        landlock,
-        seccomp,
-        ..
-    } = confinement;
-    let is_whole = |strength: &str| strength.starts_with("enforced");
-    if *no_new_privs && is_whole(landlock) && is_whole(seccomp) {
+    if confinement.is_whole() {
         return None;
     }
     const DANGER: &str = "whoever breaks into it can do";
@@ -184,16 +201,23 @@ fn lockdown(running: &Running) -> Option<Told> {
             "start it without --no-lockdown",
         )
     } else {
-        let severity = match !no_new_privs || is_off(landlock) || is_off(seccomp) {
+        let severity = match confinement.lacks_a_part() {
             true => Severity::Warning,
             false => Severity::Info,
         };
-        let privileges = if *no_new_privs { "given up" } else { "kept" };
+        let privileges = match confinement.no_new_privs {
+            true => "given up",
+            false => "kept",
+        };
+        let strengths = confinement
+            .strengths()
+            .map(|(name, strength)| format!("; {name}: {strength}"));
         (
             severity,
             format!(
                 "the running process is locked down less than it could be (new privileges: \
-                 {privileges}; Landlock: {landlock}; seccomp: {seccomp}): {DANGER} more"
+                 {privileges}{}): {DANGER} more",
+                strengths.collect::<String>()
             ),
             "a newer kernel has what is missing; in a container, its profile must let it",
         )

@@ -12,7 +12,7 @@ fn status(changes: &Value) -> Value {
         "pid": 7, "generation": 3, "degraded": false, "lastReload": null,
         "restartRequired": [], "notReadyBecause": [], "assertion": null,
         "confinement": {"noNewPrivs": true, "landlock": "enforced (ABI 6)",
-            "seccomp": "enforced", "execHelper": true},
+            "capabilities": "enforced", "seccomp": "enforced", "execHelper": true},
     });
     for (name, part) in changes.as_object().unwrap() {
         match part {
@@ -35,7 +35,7 @@ fn found(rest: &str, changes: &Value) -> Vec<Finding> {
 #[test]
 fn what_a_process_admits_is_found() {
     let off = json!({"confinement": {"noNewPrivs": false, "landlock": "off (not asked for)",
-        "seccomp": "off (not asked for)", "execHelper": false}});
+        "capabilities": "off (not asked for)", "seccomp": "off (not asked for)", "execHelper": false}});
     for (rest, changes, expected) in [
         ("", json!({}), None),
         ("", json!({"confinement": null}), None),
@@ -50,6 +50,18 @@ fn what_a_process_admits_is_found() {
             json!({"confinement": {"seccomp": "off (not permitted)"}}),
             Some((Id::LockdownOff, Warning, "newer kernel")),
         ),
+        (
+            "",
+            json!({"confinement": {"capabilities": "off (no leave)"}}),
+            Some((Id::LockdownOff, Warning, "newer kernel")),
+        ),
+        (
+            "",
+            json!({"confinement": {"capabilities": "partly enforced (SYS_PTRACE)"}}),
+            Some((Id::LockdownOff, Info, "newer kernel")),
+        ),
+        // An older version says nothing of them.
+        ("", json!({"confinement": {"capabilities": null}}), None),
         (
             "",
             json!({"confinement": {"noNewPrivs": false}}),
@@ -96,6 +108,15 @@ fn what_a_process_admits_is_found() {
             assert!(found[0].remedy.contains(words), "{:?}", found[0]);
         }
     }
+}
+
+#[test]
+fn what_is_kept_is_told_part_by_part() {
+    let changes = json!({"confinement": {"capabilities": "off (no leave)"}});
+    let evidence = &found("", &changes)[0].evidence;
+    let parts = "(new privileges: given up; Landlock: enforced (ABI 6); \
+                 capabilities: off (no leave); seccomp: enforced)";
+    assert!(evidence.contains(parts), "{evidence}");
 }
 
 #[test]
