@@ -16,6 +16,7 @@ mod limits;
 mod listen;
 mod log;
 mod models;
+mod named_file;
 mod problem;
 mod providers;
 mod quantity;
@@ -47,6 +48,7 @@ pub use limits::{Limits, RESERVED_DESCRIPTORS};
 pub use listen::{Listen, ListenAddress};
 pub use log::{Log, LogLevel};
 pub use models::{Agent, ModelProvider, Models, SharedKeys};
+pub use named_file::{FileRole, NamedFile};
 pub use problem::{InFile, Problem, Warning};
 pub use quantity::{ByteSize, parse_duration};
 pub use surface::{

@@ -15,12 +15,12 @@ pub struct Surface<'a> {
     pub activity: Activity,
 }
 
-/// Whether anything uses a secret.
+/// Whether anything uses a secret, or a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activity {
     /// It must have a value.
     Active,
-    /// It isn't resolved, for this reason.
+    /// It isn't resolved or read, for this reason.
     Inactive(&'static str),
 }
 
@@ -58,10 +58,7 @@ impl Config {
             Some(TlsKey::Inline(input)) => Some(input),
             Some(TlsKey::File(_)) | None => None,
         };
-        let back_door = match self.models.listen {
-            Some(_) => Activity::Active,
-            None => Activity::Inactive(NO_BACK_DOOR),
-        };
+        let back_door = self.back_door();
         let single = [
             (UPSTREAM_CREDENTIAL, credential, Activity::Active),
             (ADMIN_TOKEN, self.admin.token.as_ref(), Activity::Active),
@@ -90,6 +87,14 @@ impl Config {
             .chain(models.flat_map(|(name, provider)| provider.surfaces(name, back_door)))
             .chain(agents)
             .collect()
+    }
+
+    /// Of what the back door alone uses.
+    pub(super) fn back_door(&self) -> Activity {
+        match self.models.listen {
+            Some(_) => Activity::Active,
+            None => Activity::Inactive(NO_BACK_DOOR),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod example;
 mod hidden;
 mod models;
+mod named_files;
 mod problems;
 mod proof;
 mod refusals;

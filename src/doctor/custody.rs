@@ -28,6 +28,8 @@ pub enum Guard {
     ConfigWithSecrets,
     /// A file that decides who may pass: only the owner writes it.
     Rule,
+    /// Authorities of those who are sent secrets: only the owner writes them.
+    Authorities,
     /// A command: others may run it, only the owner writes.
     Command,
     /// A folder above a command: only the owner puts another in its place.
@@ -83,7 +85,9 @@ impl Guard {
                 "group and others neither to read nor to write, such as 0600",
             ),
             Self::Held(custody) => custody.forbidden_mode(),
-            Self::Config | Self::Rule => (WRITE, "group and others not to write, such as 0644"),
+            Self::Config | Self::Rule | Self::Authorities => {
+                (WRITE, "group and others not to write, such as 0644")
+            }
             Self::Command | Self::CommandFolder => {
                 (WRITE, "group and others not to write, such as 0755")
             }
@@ -117,6 +121,7 @@ impl Guard {
                 "; who may change it may have any command run by Portcullis"
             }
             Self::Rule => "; who may change it decides who may pass",
+            Self::Authorities => "; who may change it decides who gets what is sent there",
             _ => "",
         }
     }
@@ -233,7 +238,9 @@ mod tests {
 
     #[test]
     fn each_guard_has_its_own_bits_and_owners() {
-        use Guard::{Command, CommandFolder, Config, ConfigWithSecrets, Held, Private, Rule};
+        use Guard::{
+            Authorities, Command, CommandFolder, Config, ConfigWithSecrets, Held, Private, Rule,
+        };
         use Severity::{Critical, Warning};
         const OWN: Guard = Held(Custody::Own);
         const MOUNTED: Guard = Held(Custody::MountedVolume);
@@ -267,6 +274,8 @@ mod tests {
             (Rule, ME, 0o644, &[]),
             (Rule, ME, 0o664, &[Critical]),
             (Rule, 1001, 0o644, &[Warning]),
+            (Authorities, ME, 0o644, &[]),
+            (Authorities, ME, 0o646, &[Critical]),
             (Command, 0, 0o755, &[]),
             (Command, 0, 0o775, &[Critical]),
             (Command, 0, 0o757, &[Critical]),

@@ -48,7 +48,7 @@ pub struct Deployment {
     pub chain: Vec<Certificate>,
     /// Who may pass; an error says why that can't be told.
     pub users: Result<AllowUsers, UsersUnread>,
-    /// Files beside the secrets that decide who may pass.
+    /// Files beside the secrets that decide who may pass, or who gets what is sent.
     pub rule_files: Vec<GuardedFile>,
 }
 
@@ -142,38 +142,9 @@ fn users(source: &AllowUsersSource) -> Result<AllowUsers, UsersUnread> {
 }
 
 fn rule_files(config: &Config) -> Vec<GuardedFile> {
-    let mut files = Vec::new();
-    let mut add = |what, key: &str, path: &Path, guard| {
-        files.push(GuardedFile {
-            what,
-            key: key.to_owned(),
-            path: path.to_owned(),
-            guard,
-            facts: FileFacts::of(path),
-        });
-    };
-    if let AllowUsersSource::File(path) = &config.gateway.trusted_proxy.allow_users {
-        let key = "gateway.auth.trustedProxy.allowUsersFile";
-        add("the file of users", key, path, Guard::Rule);
-    }
-    if let Some(tls) = &config.gateway.tls {
-        let key = "gateway.tls.certPath";
-        add("the certificate", key, &tls.cert_path, Guard::Rule);
-        if let Some(path) = &tls.client_ca_path {
-            let key = "gateway.tls.clientCaPath";
-            add("the sources' authorities", key, path, Guard::Rule);
-        }
-    }
-    if let Some(assertion) = &config.gateway.trusted_proxy.assertion
-        && let Some(path) = &assertion.ca_file
-    {
-        let key = "gateway.auth.trustedProxy.assertion.caFile";
-        add("the issuer's authorities", key, path, Guard::Rule);
-    }
-    if let Some(path) = &config.upstream.ca_file {
-        let key = "upstream.caFile";
-        add("the gateway's authorities", key, path, Guard::Rule);
-    }
+    let named = config.named_files().into_iter();
+    let rules = named.filter(|file| !file.role.is_secret());
+    let mut files: Vec<_> = rules.map(GuardedFile::from).collect();
     let folders = config.models.sinks();
     files.extend(folders.filter_map(|(key, folder)| {
         let facts = Look::from(folder.metadata()).map(|facts| FileFacts::from(&facts));

@@ -6,7 +6,7 @@ use super::finding::Place;
 use super::key_lines::KeyLines;
 use super::look::Look;
 use super::units::Units;
-use crate::config::{Config, MAX_CONFIG_BYTES, TlsKey};
+use crate::config::{Config, FileRole, MAX_CONFIG_BYTES, NamedFile};
 use crate::credentials::TokenSink;
 use crate::regular_file;
 use crate::secrets::{Custody, Environment, Provider, is_in_volume, way_to};
@@ -104,26 +104,14 @@ fn key_lines(config: &Path) -> KeyLines {
 
 fn guarded(config: &Config, environment: Environment<'_>) -> Vec<GuardedFile> {
     let mut files = Vec::new();
-    if let Some(TlsKey::File(path)) = config.gateway.tls.as_ref().map(|tls| &tls.key) {
-        let guard = if is_mounted(path) {
-            Guard::Held(Custody::MountedVolume)
-        } else {
-            Guard::Private
-        };
-        let key = "gateway.tls.keyPath".to_owned();
-        files.push(file("the private key", key, path.clone(), guard));
-    }
-    let models = &config.models;
-    let held = Guard::Held(Custody::Own);
-    if let Some(path) = &models.env_file {
-        let key = "models.envFile".to_owned();
-        files.push(file("the file of keys", key, path.clone(), held));
-    }
-    for (key, folder) in models.sinks() {
+    let named = config.named_files().into_iter();
+    let secrets = named.filter(|file| file.role.is_secret());
+    files.extend(secrets.map(GuardedFile::from));
+    for (key, folder) in config.models.sinks() {
         let path = TokenSink::new(folder.to_owned()).path();
         // There is none before the first login.
         if path.try_exists().unwrap_or(true) {
-            files.push(file("the token sink", key, path, held));
+            files.push(file("the token sink", key, path, Guard::Held(Custody::Own)));
         }
     }
     for (name, provider) in config.secrets.listed() {
@@ -159,6 +147,25 @@ fn guarded(config: &Config, environment: Environment<'_>) -> Vec<GuardedFile> {
         }
     }
     files
+}
+
+impl From<NamedFile<'_>> for GuardedFile {
+    fn from(named: NamedFile<'_>) -> Self {
+        let (what, guard) = match named.role {
+            FileRole::PrivateKey if is_mounted(named.path) => {
+                ("the private key", Guard::Held(Custody::MountedVolume))
+            }
+            FileRole::PrivateKey => ("the private key", Guard::Private),
+            FileRole::ModelKeys => ("the file of keys", Guard::Held(Custody::Own)),
+            FileRole::Users => ("the file of users", Guard::Rule),
+            FileRole::Certificate => ("the certificate", Guard::Rule),
+            FileRole::SourceAuthorities => ("the sources' authorities", Guard::Rule),
+            FileRole::IssuerAuthorities => ("the issuer's authorities", Guard::Rule),
+            FileRole::GatewayAuthorities => ("the gateway's authorities", Guard::Authorities),
+            FileRole::ModelAuthorities => ("the model provider's authorities", Guard::Authorities),
+        };
+        file(what, named.key, named.path.to_owned(), guard)
+    }
 }
 
 fn file(what: &'static str, key: String, path: PathBuf, guard: Guard) -> GuardedFile {

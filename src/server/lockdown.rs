@@ -1,7 +1,7 @@
 //! What a configuration needs of the system, so that the process can give up the rest.
 
 use crate::admin::ReloadProblem;
-use crate::config::{AllowUsersSource, Config, ListenAddress, TlsKey, UpstreamUrl};
+use crate::config::{Config, ListenAddress, UpstreamUrl};
 use crate::confinement::{Confinement, Needs};
 use crate::credentials::TokenSink;
 use crate::listener;
@@ -194,34 +194,12 @@ fn connects_to_unix(config: &Config) -> bool {
 /// Every file that a configuration names by a key of its own, in use or not: a reload
 /// may put it to use.
 pub(super) fn named_files(config: &Config, environment: Environment<'_>) -> Vec<(String, PathBuf)> {
-    let mut files = Vec::new();
-    let mut add = |key: &str, path: Option<&PathBuf>| {
-        files.extend(path.map(|path| (key.to_owned(), path.clone())));
-    };
-    if let Some(tls) = &config.gateway.tls {
-        add("gateway.tls.certPath", Some(&tls.cert_path));
-        if let TlsKey::File(path) = &tls.key {
-            add("gateway.tls.keyPath", Some(path));
-        }
-        add("gateway.tls.clientCaPath", tls.client_ca_path.as_ref());
-    }
-    add("upstream.caFile", config.upstream.ca_file.as_ref());
-    if let AllowUsersSource::File(path) = &config.gateway.trusted_proxy.allow_users {
-        add("gateway.auth.trustedProxy.allowUsersFile", Some(path));
-    }
-    if let Some(assertion) = &config.gateway.trusted_proxy.assertion {
-        let key = "gateway.auth.trustedProxy.assertion.caFile";
-        add(key, assertion.ca_file.as_ref());
-    }
-    add("models.envFile", config.models.env_file.as_ref());
-    for (name, provider) in &config.models.providers {
-        let key = format!("models.providers.{name}.caFile");
-        add(&key, provider.ca_file.as_ref());
-    }
+    let named = config.named_files().into_iter();
+    let mut files: Vec<_> = named.map(|file| (file.key, file.path.to_owned())).collect();
     for (name, provider) in config.secrets.listed() {
         if let Provider::File(file) = provider {
-            let key = format!("secrets.providers.{name}.path");
-            add(&key, file.location(environment).ok().as_ref());
+            let path = file.location(environment).ok();
+            files.extend(path.map(|path| (format!("secrets.providers.{name}.path"), path)));
         }
     }
     files

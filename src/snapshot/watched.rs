@@ -1,6 +1,6 @@
 //! The files that a configuration is built from, beside its own.
 
-use crate::config::{AllowUsersSource, Config, Surface, TlsKey};
+use crate::config::{Activity, Config, Surface};
 use crate::secrets::{Environment, Provider};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -9,25 +9,11 @@ use std::path::PathBuf;
 /// that are in use: a change of any of them asks for another build.
 #[must_use]
 pub fn watched_files(config: &Config, environment: Environment<'_>) -> BTreeSet<PathBuf> {
-    let mut files = BTreeSet::new();
-    if let Some(tls) = &config.gateway.tls {
-        files.insert(tls.cert_path.clone());
-        files.extend(tls.client_ca_path.clone());
-        if let TlsKey::File(path) = &tls.key {
-            files.insert(path.clone());
-        }
-    }
-    files.extend(config.upstream.ca_file.clone());
-    let assertion = config.gateway.trusted_proxy.assertion.as_ref();
-    files.extend(assertion.and_then(|assertion| assertion.ca_file.clone()));
-    if let AllowUsersSource::File(path) = &config.gateway.trusted_proxy.allow_users {
-        files.insert(path.clone());
-    }
-    if config.models.listen.is_some() {
-        files.extend(config.models.env_file.clone());
-        let providers = config.models.providers.values();
-        files.extend(providers.filter_map(|provider| provider.ca_file.clone()));
-    }
+    let named = config.named_files().into_iter();
+    let mut files: BTreeSet<_> = named
+        .filter(|file| file.activity == Activity::Active)
+        .map(|file| file.path.to_owned())
+        .collect();
     let surfaces = config.surfaces();
     let providers = surfaces
         .iter()

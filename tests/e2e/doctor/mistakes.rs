@@ -234,6 +234,30 @@ fn rules_that_others_may_change() {
         },
         |host, finding| host.obey(&finding.remedy),
     );
+    // Who writes these decides whose keys are believed, or who gets the models' keys.
+    for section in [
+        "[gateway.auth.trustedProxy.assertion]\npreset = \"oidc\"\nheader = \"x-signed\"\n\
+         issuer = \"https://idp.example.com\"\naudience = [\"portcullis\"]\n\
+         keysUrl = \"https://idp.example.com/keys\"\n",
+        "[models.providers.local]\nbaseUrl = \"https://models.example.com\"\n\
+         enabled = false\n",
+    ] {
+        let key = section.lines().next().unwrap().trim_matches(['[', ']']);
+        mended(
+            "FILE_MODE_BROAD",
+            "critical",
+            |host| {
+                let authority = fs::read_to_string(host.path("ca.pem")).unwrap();
+                host.write("others.pem", &authority, 0o666);
+                let with_file = format!("{section}caFile = \"{{folder}}/others.pem\"\n");
+                host.edit("[admin]", &format!("{with_file}[admin]"));
+            },
+            |host, finding| {
+                assert_eq!(finding.place["key"], format!("{key}.caFile"));
+                host.obey(&finding.remedy);
+            },
+        );
+    }
     for name in ["key.pem", "ca.pem", "portcullis.toml"] {
         mended(
             "FILE_MODE_BROAD",
