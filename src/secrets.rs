@@ -25,9 +25,9 @@ pub use error::SecretError;
 #[cfg(fuzzing)]
 pub(crate) use exec::answers;
 pub use exec::{
-    AnswerProblem, CommandProblem, ExecError, ExecHelper, ExecProvider, HelperError, HelperStart,
-    Listed, Unlisted, Way, check_custody, kill_running_commands, reap_orphans, serve_commands,
-    way_to,
+    AnswerProblem, CUSTODY_REMEDY, CommandProblem, ExecError, ExecHelper, ExecProvider,
+    HelperError, HelperStart, Listed, Unlisted, Way, check_custody, custody_way,
+    kill_running_commands, reap_orphans, serve_commands, way_to,
 };
 pub use file::{Custody, Exposure, FileError, FileMode, FileProvider, is_in_volume, read_own_file};
 pub use plaintext::{Sign, looks_like_variable, names_credential, secrets_in_arguments};
@@ -123,6 +123,14 @@ impl Providers {
     /// The providers that the config lists.
     pub fn listed(&self) -> impl Iterator<Item = (&ProviderName, &Provider)> {
         self.listed.iter()
+    }
+
+    /// The first of them that runs a command.
+    #[must_use]
+    pub fn first_command(&self) -> Option<&ProviderName> {
+        let mut listed = self.listed();
+        let found = listed.find(|(_, provider)| matches!(provider, Provider::Exec(_)));
+        found.map(|(name, _)| name)
     }
 
     /// The provider of a reference, checked without reading anything.

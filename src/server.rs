@@ -12,7 +12,7 @@ mod serving;
 mod signals;
 mod status;
 
-pub use exposure::{exposed, exposed_secrets};
+pub use exposure::{exposed, exposed_secrets, unkept_commands};
 pub use lockdown::{lock_down, tell};
 pub use process::{seal, workers};
 pub use signals::{StopSignals, dismissed, outlive_signals, stop_signals};

@@ -2,7 +2,8 @@
 
 use super::config_file::{LoadError, Loaded, load};
 use super::{ConfigPath, EXIT_USAGE, interruptible, output};
-use crate::secrets::env;
+use crate::config::{Config, Surface};
+use crate::secrets::{SecretSource, env};
 use crate::server;
 use crate::snapshot::{BuildError, Snapshot};
 use clap::Args;
@@ -33,10 +34,17 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
 
 fn check(arguments: &Arguments) -> ExitCode {
     match load(&arguments.config) {
-        Ok(loaded) => {
+        Ok(mut loaded) => {
             let mut failures = server::exposed(&loaded.config, &loaded.path, &env::Process);
             if arguments.resolve {
                 failures.extend(resolve(&loaded));
+            }
+            if let Some(error) = server::unkept_commands(&loaded.config, &loaded.path) {
+                // Without a lock-down, or a command in use, the start is none the worse.
+                match arguments.resolve && uses_commands(&loaded.config) {
+                    true => failures.push(error),
+                    false => loaded.warnings.push(error.in_full()),
+                }
             }
             report(arguments, &loaded, &failures)
         }
@@ -56,6 +64,12 @@ fn resolve(loaded: &Loaded) -> Vec<BuildError> {
         Ok(_) => Vec::new(),
         Err(errors) => errors,
     }
+}
+
+fn uses_commands(config: &Config) -> bool {
+    let surfaces = config.surfaces();
+    let mut in_use = surfaces.iter().filter_map(Surface::to_resolve);
+    in_use.any(|reference| reference.id.source() == SecretSource::Exec)
 }
 
 fn report(arguments: &Arguments, loaded: &Loaded, failures: &[BuildError]) -> ExitCode {

@@ -5,8 +5,8 @@ use super::{EXIT_FAILURE, EXIT_USAGE, output};
 use crate::config::{self, Config, MAX_CONFIG_BYTES};
 use crate::regular_file;
 use crate::secrets::{
-    CommandProblem, ExecId, Listed, Provider, ProviderName, SecretId, SecretInput, Unlisted,
-    check_custody, env, serve_commands,
+    CUSTODY_REMEDY, CommandProblem, ExecId, Listed, Provider, ProviderName, SecretId, SecretInput,
+    Unlisted, check_custody, env, serve_commands,
 };
 use crate::server;
 use clap::Parser;
@@ -115,9 +115,7 @@ impl Book {
                 "the helper process runs no command by {}, which others may change: {problem}",
                 self.path.display()
             ),
-            remedy: "make the configuration file, and the folders above it, root's or the user's \
-                     that Portcullis runs as, and let nobody else write there"
-                .to_owned(),
+            remedy: CUSTODY_REMEDY.to_owned(),
         })?;
         let problem = self.read_again().err();
         self.providers.get(name).cloned().ok_or_else(|| {

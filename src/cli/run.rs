@@ -5,7 +5,7 @@ use super::exec_helper;
 use super::{COMMIT, ConfigPath, EXIT_FAILURE, EXIT_USAGE, Verbosity, output};
 use crate::config::{Config, LogLevel};
 use crate::confinement::Confinement;
-use crate::secrets::{HelperStart, Provider, env, kill_running_commands};
+use crate::secrets::{HelperStart, env, kill_running_commands};
 use crate::server::{self, Origin, Server, ServerError};
 use crate::snapshot::BuildError;
 use crate::telemetry::logging::{self, AccessLog, Colour, Logging};
@@ -64,10 +64,7 @@ impl Guard {
         }
         let line = exec_helper::command_line(&loaded.path, arguments.allow_core_dumps);
         let Loaded { path, config, .. } = loaded;
-        let has_commands = config
-            .secrets
-            .listed()
-            .any(|(_, provider)| matches!(provider, Provider::Exec(_)));
+        let has_commands = config.secrets.first_command().is_some();
         let helper = match HelperStart::new(ourselves().as_deref(), &line) {
             Err(error) if !has_commands => Helper::NotNeeded(error),
             started => Helper::Started(started?),

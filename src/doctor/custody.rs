@@ -34,6 +34,8 @@ pub enum Guard {
     Command,
     /// A folder above a command: only the owner puts another in its place.
     CommandFolder,
+    /// A folder above a config that names commands, or a symlink on the way to it.
+    ConfigFolder,
 }
 
 /// A file that has to be guarded, and the key that makes it so.
@@ -88,7 +90,7 @@ impl Guard {
             Self::Config | Self::Rule | Self::Authorities => {
                 (WRITE, "group and others not to write, such as 0644")
             }
-            Self::Command | Self::CommandFolder => {
+            Self::Command | Self::CommandFolder | Self::ConfigFolder => {
                 (WRITE, "group and others not to write, such as 0755")
             }
         }
@@ -122,6 +124,10 @@ impl Guard {
             }
             Self::Rule => "; who may change it decides who may pass",
             Self::Authorities => "; who may change it decides who gets what is sent there",
+            Self::ConfigFolder => {
+                "; who may put another config there names the commands, so `run` has none run \
+                 until that is mended"
+            }
             _ => "",
         }
     }
@@ -133,7 +139,7 @@ pub(super) fn breaches(path: &Path, facts: FileFacts, guard: Guard, user: u32) -
     let (forbidden, expected) = guard.forbidden();
     let excess = match guard {
         // In a sticky folder nobody takes away another's file.
-        Guard::CommandFolder if mode & STICKY != 0 => 0,
+        Guard::CommandFolder | Guard::ConfigFolder if mode & STICKY != 0 => 0,
         _ => mode & forbidden,
     };
     let mut breaches = Vec::new();
@@ -239,7 +245,8 @@ mod tests {
     #[test]
     fn each_guard_has_its_own_bits_and_owners() {
         use Guard::{
-            Authorities, Command, CommandFolder, Config, ConfigWithSecrets, Held, Private, Rule,
+            Authorities, Command, CommandFolder, Config, ConfigFolder, ConfigWithSecrets, Held,
+            Private, Rule,
         };
         use Severity::{Critical, Warning};
         const OWN: Guard = Held(Custody::Own);
@@ -285,6 +292,10 @@ mod tests {
             (CommandFolder, 0, 0o777, &[Critical]),
             (CommandFolder, 0, 0o1777, &[]),
             (CommandFolder, 1001, 0o1755, &[Warning]),
+            (ConfigFolder, 0, 0o755, &[]),
+            (ConfigFolder, ME, 0o775, &[Critical]),
+            (ConfigFolder, 0, 0o1777, &[]),
+            (ConfigFolder, 1001, 0o755, &[Warning]),
         ] {
             assert_eq!(
                 severities(guard, owner, mode),

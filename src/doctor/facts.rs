@@ -9,7 +9,7 @@ use super::units::Units;
 use crate::config::{Config, FileRole, MAX_CONFIG_BYTES, NamedFile};
 use crate::credentials::TokenSink;
 use crate::regular_file;
-use crate::secrets::{Custody, Environment, Provider, is_in_volume, way_to};
+use crate::secrets::{Custody, Environment, Provider, custody_way, is_in_volume, way_to};
 use nix::unistd::User;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ impl Facts {
             config_path: config_path.to_owned(),
             config_file: FileFacts::of(config_path),
             key_lines: key_lines(config_path),
-            guarded: guarded(config, environment),
+            guarded: guarded(config, config_path, environment),
             units: Units::gather(folders),
         }
     }
@@ -102,8 +102,13 @@ fn key_lines(config: &Path) -> KeyLines {
     text.map_or_else(KeyLines::default, KeyLines::read)
 }
 
-fn guarded(config: &Config, environment: Environment<'_>) -> Vec<GuardedFile> {
+fn guarded(config: &Config, config_path: &Path, environment: Environment<'_>) -> Vec<GuardedFile> {
     let mut files = Vec::new();
+    if let Some(name) = config.secrets.first_command() {
+        let key = format!("secrets.providers.{name}.command");
+        files.extend(above_config(config_path, &key));
+    }
+    let above_config: Vec<_> = files.iter().map(|file| file.path.clone()).collect();
     let named = config.named_files().into_iter();
     let secrets = named.filter(|file| file.role.is_secret());
     files.extend(secrets.map(GuardedFile::from));
@@ -136,7 +141,9 @@ fn guarded(config: &Config, environment: Environment<'_>) -> Vec<GuardedFile> {
                 let command = &provider.command;
                 let guard = Guard::Command;
                 files.push(file("the command", key("command"), command.clone(), guard));
-                files.extend(folders_above(command).into_iter().map(|path| GuardedFile {
+                let mut folders = folders_above(command);
+                folders.retain(|folder| !above_config.contains(folder));
+                files.extend(folders.into_iter().map(|path| GuardedFile {
                     what: "a folder above the command",
                     key: key("command"),
                     facts: Look::from(path.metadata()).map(|facts| FileFacts::from(&facts)),
@@ -176,6 +183,34 @@ fn file(what: &'static str, key: String, path: PathBuf, guard: Guard) -> Guarded
         path,
         guard,
     }
+}
+
+/// What leads to a config that names commands by `key`: who may change any of it names
+/// others. That the file itself isn't there, its own check tells.
+fn above_config(config_path: &Path, key: &str) -> Vec<GuardedFile> {
+    let Ok(way) = custody_way(config_path) else {
+        return Vec::new();
+    };
+    let guarded = |what, path: PathBuf, facts| GuardedFile {
+        what,
+        key: key.to_owned(),
+        path,
+        guard: Guard::ConfigFolder,
+        facts,
+    };
+    let folders = way.folders.into_iter().map(|path| {
+        let facts = Look::from(path.metadata()).map(|facts| FileFacts::from(&facts));
+        guarded("a folder above the config", path, facts)
+    });
+    let links = way.links.into_iter().map(|path| {
+        // A symlink's own mode counts for nothing.
+        let facts = Look::from(path.symlink_metadata()).map(|facts| FileFacts {
+            owner: facts.uid(),
+            mode: 0,
+        });
+        guarded("a symlink on the way to the config", path, facts)
+    });
+    folders.chain(links).collect()
 }
 
 /// The folders in which a name of the command's path, or of a symlink on the way, is

@@ -5,7 +5,6 @@ use super::facts::Facts;
 use super::finding::{Finding, Place, Severity};
 use super::finding_id::FindingId;
 use crate::config::Config;
-use crate::secrets::Provider;
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -232,10 +231,8 @@ fn helper(config: &Config, running: &Running) -> Option<Told> {
     if confinement.exec_helper != Some(false) || confinement.is_nothing() {
         return None;
     }
-    let mut providers = config.secrets.listed();
-    let in_use = providers.find(|(_, provider)| matches!(provider, Provider::Exec(_)));
-    let (severity, key) = match in_use {
-        Some((name, _)) => (
+    let (severity, key) = match config.secrets.first_command() {
+        Some(name) => (
             Severity::Warning,
             Some(format!("secrets.providers.{name}.command")),
         ),

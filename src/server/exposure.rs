@@ -3,7 +3,7 @@
 
 use super::lockdown::named_files;
 use crate::config::Config;
-use crate::secrets::{Environment, Provider, way_to};
+use crate::secrets::{Environment, Provider, check_custody, way_to};
 use crate::snapshot::BuildError;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +36,19 @@ pub fn exposed_secrets(config: &Config, environment: Environment<'_>) -> Vec<Bui
     let mut files = named_files(config, environment);
     files.retain(|(key, _)| SECRETS_ALONE.iter().any(|start| key.starts_with(start)));
     within(config, &files)
+}
+
+/// Why the helper process, which a locked process has instead, would run no command that
+/// `file` names; none where it names none.
+#[must_use]
+pub fn unkept_commands(config: &Config, file: &Path) -> Option<BuildError> {
+    let name = config.secrets.first_command()?;
+    let source = check_custody(file).err()?;
+    Some(BuildError::Custody {
+        key: format!("secrets.providers.{name}.command"),
+        path: file.to_owned(),
+        source,
+    })
 }
 
 fn within(config: &Config, files: &[(String, PathBuf)]) -> Vec<BuildError> {

@@ -118,9 +118,7 @@ pub(super) fn given_up(
         ..ReloadProblem::default()
     };
     let mut problems: Vec<_> = unread.chain(unkept).map(problem).collect();
-    let mut listed = config.secrets.listed();
-    let command = listed.find(|(_, provider)| matches!(provider, Provider::Exec(_)));
-    if let Some((name, _)) = command
+    if let Some(name) = config.secrets.first_command()
         && confinement.is_asked_for()
         && !ExecHelper::was_appointed()
     {

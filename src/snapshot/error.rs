@@ -3,7 +3,7 @@
 use crate::config::UsersFileError;
 use crate::credentials::SinkError;
 use crate::forwarded::HeaderBytesError;
-use crate::secrets::{FileError, SecretError, SecretRef};
+use crate::secrets::{CUSTODY_REMEDY, CommandProblem, FileError, SecretError, SecretRef};
 use crate::snapshot::TokenError;
 use crate::telemetry::with_causes;
 use crate::tls::TlsError;
@@ -87,6 +87,20 @@ pub enum BuildError {
         /// The folder.
         folder: PathBuf,
     },
+    /// Others may change which commands are run.
+    #[error(
+        "`run` has no command run by {path}, which others may change: {source}",
+        path = path.display()
+    )]
+    Custody {
+        /// The config key of a command.
+        key: String,
+        /// The configuration's file.
+        path: PathBuf,
+        /// How they may.
+        #[source]
+        source: CommandProblem,
+    },
     /// The users file can't be read.
     #[error("{path}: {source}", path = path.display())]
     UnreadableUsers {
@@ -118,6 +132,7 @@ impl BuildError {
             | Self::Token { key, .. }
             | Self::SameToken { key, .. }
             | Self::Exposed { key, .. }
+            | Self::Custody { key, .. }
             | Self::Sink { key, .. } => key,
             Self::EnvFile(_) => "models.envFile",
             Self::UnreadableUsers { .. } | Self::Users { .. } => {
@@ -154,6 +169,9 @@ impl BuildError {
                 "keep {path} outside, or name a folder for logins alone in `{folder_key}` \
                  (`run --no-lockdown` starts all the same)",
                 path = path.display()
+            )),
+            Self::Custody { .. } => Some(format!(
+                "{CUSTODY_REMEDY} (`run --no-lockdown` runs them all the same)"
             )),
             _ => None,
         }

@@ -110,24 +110,40 @@ pub(super) fn check(provider: &ExecProvider) -> Result<PathBuf, CommandProblem> 
     Ok(way.target)
 }
 
+/// What to do where the configuration is not as [`check_custody`] asks.
+pub const CUSTODY_REMEDY: &str = "make the configuration file, and the folders above it, root's \
+                                  or the user's that Portcullis runs as, and let nobody else \
+                                  write there";
+
 /// As for a command, for the file that names it: whoever can change that has any other
-/// command run. Nothing is put into a folder of a file system that is mounted to be read
-/// only, as Kubernetes' volumes are, whose modes say otherwise.
+/// command run.
 ///
 /// # Errors
 /// [`CommandProblem`].
 pub fn check_custody(file: &Path) -> Result<(), CommandProblem> {
     use CommandProblem::Missing;
     let user = geteuid().as_raw();
-    let way = way_to(&std::path::absolute(file).map_err(Missing)?).map_err(Missing)?;
+    let way = custody_way(file).map_err(Missing)?;
     check_facts(&way.target.symlink_metadata().map_err(Missing)?, user)?;
     for folder in &way.folders {
-        check_folder(folder, user).or_else(|problem| match statvfs(folder) {
-            Ok(system) if system.flags().contains(FsFlags::ST_RDONLY) => Ok(()),
-            Ok(_) | Err(_) => Err(problem),
-        })?;
+        check_folder(folder, user)?;
     }
     check_links(&way, user)
+}
+
+/// The way to a file that names commands. Nothing is put into a folder of a file system
+/// that is mounted to be read only, as Kubernetes' volumes are, whose modes say otherwise:
+/// those are left out.
+///
+/// # Errors
+/// As [`way_to`].
+pub fn custody_way(file: &Path) -> io::Result<Way> {
+    let mut way = way_to(&std::path::absolute(file)?)?;
+    way.folders.retain(|folder| {
+        let system = statvfs(folder);
+        !system.is_ok_and(|system| system.flags().contains(FsFlags::ST_RDONLY))
+    });
+    Ok(way)
 }
 
 fn check_links(way: &Way, user: u32) -> Result<(), CommandProblem> {

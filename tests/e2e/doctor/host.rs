@@ -201,6 +201,20 @@ impl Host {
         (output.status.code().unwrap(), stdout, stderr)
     }
 
+    /// The exit code of `check`, and what it says on stderr.
+    pub(super) fn check(&self, arguments: &[&str]) -> (i32, String) {
+        let output = Command::new(PROGRAM)
+            .arg("check")
+            .arg("--config")
+            .arg(self.path("portcullis.toml"))
+            .args(arguments)
+            .env(VARIABLE, CANARY)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        (output.status.code().unwrap(), stderr)
+    }
+
     pub(super) fn text(&self, arguments: &[&str]) -> String {
         let (_, stdout, stderr) = self.run(arguments);
         assert_eq!(stderr, "");

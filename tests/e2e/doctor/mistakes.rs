@@ -60,6 +60,7 @@ const PROXIES: &str = "trustedProxies = [\"10.0.0.1\"]";
 const TLS: &str = "[gateway.tls]\ncertPath = \"{folder}/chain.pem\"\nkeyPath = \"{folder}/key.pem\"\n\
                    clientCaPath = \"{folder}/ca.pem\"\n";
 const USERS: &str = "allowUsers = [\"nick@example.com\", \"ada@example.com\"]";
+const EXEC_TOKEN: &str = "token = { source = \"exec\", provider = \"vault\", id = \"a\" }";
 const CEILINGS: &str = "[gateway.auth.trustedProxy.scopeCeilings]\n\
      \"nick@example.com\" = [\"operator.read\", \"operator.write\"]\n\"*\" = [\"operator.read\"]\n";
 
@@ -269,6 +270,42 @@ fn rules_that_others_may_change() {
             |host, finding| host.obey(&finding.remedy),
         );
     }
+}
+
+/// The helper process takes no command from a file that others may put there.
+#[test]
+fn a_folder_in_which_others_may_put_a_config_that_names_commands() {
+    const COMMAND: &str = "[secrets.providers.vault]\nsource = \"exec\"\n\
+                           command = \"/usr/bin/env\"\n[admin]";
+    let open = |host: &Host, mode: u32| {
+        let mode = fs::Permissions::from_mode(mode);
+        fs::set_permissions(host.path(""), mode).unwrap();
+    };
+    mended(
+        "FILE_MODE_BROAD",
+        "critical",
+        |host| {
+            open(host, 0o777);
+            assert!(!host.examine().has("FILE_MODE_BROAD"), "without a command");
+            assert_eq!(host.check(&[]), (0, String::new()));
+            host.edit("[admin]", COMMAND);
+            let (code, told) = host.check(&[]);
+            assert_eq!(code, 0, "{told}");
+            let key = "warning: secrets.providers.vault.command: ";
+            assert!(told.starts_with(key) && told.contains("0777"), "{told}");
+            // What `run` asks for, and would not get.
+            host.edit("token = \"$PORTCULLIS_TEST_DOCTOR_TOKEN\"", EXEC_TOKEN);
+            let (code, told) = host.check(&["--resolve"]);
+            assert_eq!(code, 2, "{told}");
+            assert!(told.contains("which others may change"), "{told}");
+            host.edit(EXEC_TOKEN, "token = \"$PORTCULLIS_TEST_DOCTOR_TOKEN\"");
+        },
+        |host, finding| {
+            assert!(finding.evidence.contains("a folder above the config"));
+            host.obey(&finding.remedy);
+            assert_eq!(host.check(&[]), (0, String::new()));
+        },
+    );
 }
 
 #[test]
