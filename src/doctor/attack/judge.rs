@@ -13,6 +13,8 @@ use std::net::IpAddr;
 pub(super) enum Outcome {
     /// The attacker's word counted: as what.
     Believed(String),
+    /// It took scopes from the user, and could give none.
+    Cut,
     /// It came, and made no difference.
     Dropped,
     /// It came before the proxy's own word, which is the one that counts.
@@ -52,8 +54,8 @@ fn blames_the_request(status: u16) -> bool {
 }
 
 fn permitted(attack: &Attack, baseline: &ProbeAnswer, answer: &ProbeAnswer) -> Option<Outcome> {
-    if let Some(what) = believed(attack, baseline, answer) {
-        return Some(Outcome::Believed(what));
+    if let Some(outcome) = believed(attack, baseline, answer) {
+        return Some(outcome);
     }
     if attack.kind == Kind::Connection {
         let had = baseline.arrived(&attack.header).count();
@@ -82,15 +84,16 @@ fn permitted(attack: &Attack, baseline: &ProbeAnswer, answer: &ProbeAnswer) -> O
     })
 }
 
-/// As what the attacker's word went on to the upstream.
-fn believed(attack: &Attack, baseline: &ProbeAnswer, answer: &ProbeAnswer) -> Option<String> {
+/// What the attacker's word changed for the upstream, if anything.
+fn believed(attack: &Attack, baseline: &ProbeAnswer, answer: &ProbeAnswer) -> Option<Outcome> {
+    let taken_as = |what: &str| Some(Outcome::Believed(what.to_owned()));
     // The doctor's own id bears the mark in every request.
     let passed = answer
         .upstream
         .iter()
         .find(|field| field.is_marked && !field.field.name.eq_ignore_ascii_case("x-request-id"));
     if let Some(passed) = passed {
-        return Some(format!("`{}` for the upstream", passed.field.name));
+        return taken_as(&format!("`{}` for the upstream", passed.field.name));
     }
     let became = |name: &str| {
         let (now, before) = (answer.sent(name), baseline.sent(name));
@@ -98,12 +101,12 @@ fn believed(attack: &Attack, baseline: &ProbeAnswer, answer: &ProbeAnswer) -> Op
     };
     match attack.kind {
         Kind::Client if answer.client == attack.value && !comes_from_loopback(answer) => {
-            Some("the client's address".to_owned())
+            taken_as("the client's address")
         }
-        Kind::Proto if became("x-forwarded-proto") => Some("the client's protocol".to_owned()),
-        Kind::Id if became("x-request-id") => Some("the request's id".to_owned()),
+        Kind::Proto if became("x-forwarded-proto") => taken_as("the client's protocol"),
+        Kind::Id if became("x-request-id") => taken_as("the request's id"),
         Kind::Scopes if answer.sent("x-openclaw-scopes") != baseline.sent("x-openclaw-scopes") => {
-            Some("a cut of the user's scopes, which it can't widen".to_owned())
+            Some(Outcome::Cut)
         }
         _ => None,
     }

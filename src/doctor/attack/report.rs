@@ -109,11 +109,17 @@ pub(super) fn finding(url: &str, attack: &Attack, outcome: &Outcome) -> Finding 
             FindingId::AttackHeaderBelieved,
             match kind {
                 Kind::Id => Warning,
-                // A cut is all that it can be.
-                Kind::Scopes if what.starts_with("a cut") => Warning,
                 _ => Critical,
             },
             format!("{sent} of the client's was taken as {what}"),
+        ),
+        Outcome::Cut => (
+            FindingId::AttackHeaderBelieved,
+            Warning,
+            format!(
+                "{sent} of the client's was taken as a cut of the user's scopes, which it can't \
+                 widen"
+            ),
         ),
         Outcome::Dropped => (
             FindingId::AttackHeaderPassed,
