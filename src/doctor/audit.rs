@@ -106,14 +106,8 @@ fn plaintext(config: &Config, facts: &Facts) -> Vec<Finding> {
         let secret = set.filter(|(name, value)| names_credential(name) && !value.trim().is_empty());
         secret.map(move |(name, _)| {
             let table = format!("secrets.providers.{provider}.env");
-            let named = facts.at_key(&format!("{table}.{name}"));
-            let place = Place {
-                key: Some(match shown(name) {
-                    Some(name) => format!("{table}.{name}"),
-                    None => table.clone(),
-                }),
-                ..named
-            };
+            let key = format!("{table}.{name}");
+            let place = facts.at_key_as(&key, if shown(name).is_some() { &key } else { &table });
             finding(
                 "a variable whose name is that of a credential is set in the config itself"
                     .to_owned(),

@@ -199,11 +199,7 @@ pub(super) fn check(file: &GuardedFile, line: Option<usize>, user: u32) -> Vec<F
         guard,
         facts,
     } = file;
-    let place = Place {
-        line: None,
-        key: Some(key.clone()),
-        ..Place::file(path)
-    };
+    let place = Place::key(path, key);
     let named = line.map_or_else(String::new, |line| {
         format!(", named in line {line} of the config,")
     });

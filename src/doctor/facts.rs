@@ -64,10 +64,15 @@ impl Facts {
     /// Where the config has a key.
     #[must_use]
     pub fn at_key(&self, key: &str) -> Place {
-        Place {
+        self.at_key_as(key, key)
+    }
+
+    /// Where the config has a key, which is not to be shown in full.
+    pub(super) fn at_key_as(&self, key: &str, shown: &str) -> Place {
+        Place::File {
+            path: self.config_path.clone(),
             line: self.key_lines.of(key),
-            key: Some(key.to_owned()),
-            ..Place::file(&self.config_path)
+            key: Some(shown.to_owned()),
         }
     }
 }

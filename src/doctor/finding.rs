@@ -2,6 +2,7 @@
 
 use super::finding_id::FindingId;
 use serde::{Serialize, Serializer};
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -32,18 +33,25 @@ pub enum Severity {
     Critical,
 }
 
-/// Where a finding is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Place {
-    /// The file or folder.
-    #[serde(serialize_with = "as_text")]
-    pub file: PathBuf,
-    /// The line in it, from 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<usize>,
-    /// The config's key.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
+/// Where a finding is. JSON has a `file`, and with it a `line` and a `key`, of either.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// At a file of this host.
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// The line in it, from 1.
+        line: Option<usize>,
+        /// The config's key: in the file, or the one that names it.
+        key: Option<String>,
+    },
+    /// At the address that was attacked.
+    Address {
+        /// As it was named: `file` in JSON.
+        url: String,
+        /// The header that was sent: `key` in JSON.
+        header: Option<String>,
+    },
 }
 
 impl Severity {
@@ -62,8 +70,8 @@ impl Place {
     /// A file as a whole.
     #[must_use]
     pub fn file(path: &Path) -> Self {
-        Self {
-            file: path.to_owned(),
+        Self::File {
+            path: path.to_owned(),
             line: None,
             key: None,
         }
@@ -72,11 +80,78 @@ impl Place {
     /// A line of a file.
     #[must_use]
     pub fn line(path: &Path, line: usize) -> Self {
-        Self {
+        Self::File {
+            path: path.to_owned(),
             line: Some(line),
-            ..Self::file(path)
+            key: None,
         }
     }
+
+    /// A file, and the config's key that it has or that names it.
+    #[must_use]
+    pub fn key(path: &Path, key: impl Into<String>) -> Self {
+        Self::File {
+            path: path.to_owned(),
+            line: None,
+            key: Some(key.into()),
+        }
+    }
+
+    /// The attacked address.
+    #[must_use]
+    pub fn address(url: &str) -> Self {
+        Self::Address {
+            url: url.to_owned(),
+            header: None,
+        }
+    }
+
+    /// A header that was sent to the attacked address.
+    #[must_use]
+    pub fn header(url: &str, header: impl Into<String>) -> Self {
+        Self::Address {
+            url: url.to_owned(),
+            header: Some(header.into()),
+        }
+    }
+
+    /// The key, or the header, that is shown.
+    #[cfg(test)]
+    pub(super) fn shown_key(&self) -> Option<String> {
+        self.parts().key.map(str::to_owned)
+    }
+
+    /// Whether a line is shown.
+    #[cfg(test)]
+    pub(super) fn has_line(&self) -> bool {
+        self.parts().line.is_some()
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        match self {
+            Self::File { path, line, key } => Parts {
+                // A path that isn't UTF-8 is shown as well as it can be, not an error.
+                file: path.to_string_lossy(),
+                line: *line,
+                key: key.as_deref(),
+            },
+            Self::Address { url, header } => Parts {
+                file: url.into(),
+                line: None,
+                key: header.as_deref(),
+            },
+        }
+    }
+}
+
+/// A place as it is shown, whatever it is.
+#[derive(Serialize)]
+struct Parts<'a> {
+    file: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
 }
 
 impl fmt::Display for Severity {
@@ -86,10 +161,10 @@ impl fmt::Display for Severity {
 }
 
 impl fmt::Display for Place {
-    /// `FILE`, `FILE:LINE`, `FILE:LINE: key`.
+    /// `FILE`, `FILE:LINE`, `FILE:LINE: key`, `URL: header`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, key } = self;
-        write!(formatter, "{}", file.display())?;
+        let Parts { file, line, key } = self.parts();
+        formatter.write_str(&file)?;
         if let Some(line) = line {
             write!(formatter, ":{line}")?;
         }
@@ -100,14 +175,16 @@ impl fmt::Display for Place {
     }
 }
 
-/// A path that isn't UTF-8 is shown as well as it can be, not an error.
-fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&path.display())
+impl Serialize for Place {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.parts().serialize(serializer)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
     use std::os::unix::ffi::OsStrExt;
 
     #[test]
@@ -121,13 +198,46 @@ mod tests {
     #[test]
     fn a_place_is_shown_as_far_as_it_is_known() {
         let file = Path::new("/etc/p.toml");
-        let mut place = Place::file(file);
-        assert_eq!(place.to_string(), "/etc/p.toml");
-        place.key = Some("admin.token".to_owned());
-        assert_eq!(place.to_string(), "/etc/p.toml: admin.token");
-        place.line = Some(3);
-        assert_eq!(place.to_string(), "/etc/p.toml:3: admin.token");
-        assert_eq!(Place::line(file, 3).to_string(), "/etc/p.toml:3");
+        let whole = Place::File {
+            path: file.to_owned(),
+            line: Some(3),
+            key: Some("admin.token".to_owned()),
+        };
+        for (place, text, as_json) in [
+            (
+                Place::file(file),
+                "/etc/p.toml",
+                json!({"file": "/etc/p.toml"}),
+            ),
+            (
+                Place::key(file, "admin.token"),
+                "/etc/p.toml: admin.token",
+                json!({"file": "/etc/p.toml", "key": "admin.token"}),
+            ),
+            (
+                whole,
+                "/etc/p.toml:3: admin.token",
+                json!({"file": "/etc/p.toml", "line": 3, "key": "admin.token"}),
+            ),
+            (
+                Place::line(file, 3),
+                "/etc/p.toml:3",
+                json!({"file": "/etc/p.toml", "line": 3}),
+            ),
+            (
+                Place::address("https://h"),
+                "https://h",
+                json!({"file": "https://h"}),
+            ),
+            (
+                Place::header("https://h", "x-user"),
+                "https://h: x-user",
+                json!({"file": "https://h", "key": "x-user"}),
+            ),
+        ] {
+            assert_eq!(place.to_string(), text);
+            assert_eq!(serde_json::to_value(place).unwrap(), as_json);
+        }
     }
 
     #[test]

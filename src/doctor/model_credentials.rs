@@ -30,10 +30,7 @@ pub fn check_token_sinks(problems: &[String], config: &Path) -> Vec<Finding> {
         evidence: format!("a token sink can't be read: {problem}"),
         remedy: "mend or remove that file, and log in again with `portcullis models auth`"
             .to_owned(),
-        place: Place {
-            key: Some("models.stateDir".to_owned()),
-            ..Place::file(config)
-        },
+        place: Place::key(config, "models.stateDir"),
     });
     findings.collect()
 }
@@ -97,10 +94,7 @@ fn finding(row: &CredentialStatus, config: &Path, now: UnixMillis) -> Finding {
         severity,
         evidence,
         remedy: remedy(row),
-        place: Place {
-            key: Some(key),
-            ..Place::file(config)
-        },
+        place: Place::key(config, key),
     }
 }
 

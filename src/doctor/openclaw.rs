@@ -91,10 +91,7 @@ impl Sides<'_> {
             severity,
             evidence: evidence.into(),
             remedy: remedy.into(),
-            place: Place {
-                key: Some(key.to_owned()),
-                ..Place::file(self.there.path())
-            },
+            place: Place::key(self.there.path(), key),
         }
     }
 

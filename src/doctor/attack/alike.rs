@@ -3,7 +3,6 @@
 use super::corpus::{Attack, Kind};
 use super::judge::Outcome;
 use crate::doctor::{Finding, FindingId, Place, Severity};
-use std::path::Path;
 
 /// The names of headers that Portcullis treats alike.
 #[derive(Default)]
@@ -39,7 +38,7 @@ impl Alike {
                 severity,
                 evidence: format!("{} {verb} {what}: {}", names.len(), names.join(", ")),
                 remedy: remedy.to_owned(),
-                place: Place::file(Path::new(url)),
+                place: Place::address(url),
             })
         };
         let aliases = finding(

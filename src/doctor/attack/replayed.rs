@@ -1,7 +1,6 @@
 //! What is told where something in front gives the answer to one request to another.
 
 use crate::doctor::{Finding, FindingId, Place, Severity};
-use std::path::Path;
 
 pub(super) const REMEDY: &str = "Let nothing in front keep what Portcullis answers, which says \
                                  `no-store`: one user is given what was for another. In nginx: \
@@ -17,6 +16,6 @@ pub(super) fn replayed(url: &str, how_many: &str) -> Finding {
              something in front caches or replays"
         ),
         remedy: REMEDY.to_owned(),
-        place: Place::file(Path::new(url)),
+        place: Place::address(url),
     }
 }

@@ -9,7 +9,6 @@ use super::seen::Seen;
 use crate::doctor::{Finding, FindingId, Place, Severity};
 use crate::probe::{Mark, ProbeAnswer};
 use std::cmp::Reverse;
-use std::path::Path;
 
 /// An attack and what was seen of it.
 #[derive(Debug, Clone)]
@@ -43,9 +42,7 @@ pub fn findings(url: &str, baseline: &ProbeAnswer, fired: &[Fired]) -> Vec<Findi
             Some(outcome) if alike.takes(attack, &outcome) => continue,
             Some(outcome) => finding(url, attack, &outcome),
         };
-        let same = found
-            .iter_mut()
-            .find(|known| known.place.key == finding.place.key);
+        let same = found.iter_mut().find(|known| known.place == finding.place);
         match same {
             Some(known) if known.severity < finding.severity => *known = finding,
             Some(_) => {}
@@ -67,7 +64,7 @@ pub fn findings(url: &str, baseline: &ProbeAnswer, fired: &[Fired]) -> Vec<Findi
                 unjudged.join("; ")
             ),
             remedy: "Look what answered them, and run it again; limits of requests may be lifted meanwhile.".to_owned(),
-            place: Place::file(Path::new(url)),
+            place: Place::address(url),
         });
     }
     found.sort_by_key(|finding| (Reverse(finding.severity), rank(finding.id)));
@@ -93,7 +90,7 @@ pub fn unverified(url: &str) -> Finding {
         evidence: "the certificate was not verified: whoever answered has the session that was sent"
             .to_owned(),
         remedy: "Leave out --insecure; --ca names the authority of a certificate that the public web doesn't know.".to_owned(),
-        place: Place::file(Path::new(url)),
+        place: Place::address(url),
     }
 }
 
@@ -151,7 +148,7 @@ pub(super) fn finding(url: &str, attack: &Attack, outcome: &Outcome) -> Finding 
         ),
         Outcome::Unjudged(why) => (FindingId::AttackUnjudged, Warning, why.clone()),
     };
-    let key = match kind {
+    let header = match kind {
         Kind::Connection => format!("connection: {}", attack.header),
         _ => attack.header.to_ascii_lowercase(),
     };
@@ -160,10 +157,7 @@ pub(super) fn finding(url: &str, attack: &Attack, outcome: &Outcome) -> Finding 
         severity,
         evidence,
         remedy: remedy(attack),
-        place: Place {
-            key: Some(key),
-            ..Place::file(Path::new(url))
-        },
+        place: Place::header(url, header),
     }
 }
 

@@ -111,7 +111,7 @@ fn found(attack: &Attack, seen: Seen) -> Vec<(FindingId, Severity, Option<String
     };
     let findings = findings("https://h", &baseline(), &[fired]);
     let told = findings.into_iter();
-    told.map(|finding| (finding.id, finding.severity, finding.place.key))
+    told.map(|finding| (finding.id, finding.severity, finding.place.shown_key()))
         .collect()
 }
 
@@ -381,7 +381,7 @@ fn a_clients_word_for_a_header_that_the_proxy_does_not_set_is_judged() {
     let told = |last: &Seen| -> Vec<(FindingId, Option<String>)> {
         unanswered_beside("https://h", &first, &stand_ins, last, &mark())
             .into_iter()
-            .map(|finding| (finding.id, finding.place.key))
+            .map(|finding| (finding.id, finding.place.shown_key()))
             .collect()
     };
     let believed = |name: &str| (FindingId::AttackHeaderBelieved, Some(name.to_owned()));

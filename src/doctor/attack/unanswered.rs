@@ -9,7 +9,6 @@ use crate::denials::Entry;
 use crate::doctor::{Finding, FindingId, Place, Severity};
 use crate::policy::Code;
 use crate::probe::Mark;
-use std::path::Path;
 
 const SESSION: &str = "Pass a session that may come in by -H, such as `cookie: …` as the browser \
                        sends it; @FILE keeps it out of the history.";
@@ -102,7 +101,7 @@ pub fn unanswered(url: &str, seen: &Seen) -> Finding {
         severity: Severity::Critical,
         evidence: format!("not a single probe came through, so nothing is known: {why}"),
         remedy: remedy(seen),
-        place: Place::file(Path::new(url)),
+        place: Place::address(url),
     }
 }
 

@@ -39,7 +39,8 @@ fn facts(mode: u32, key_lines: KeyLines) -> Facts {
 /// `severity ID key` of each finding.
 fn told(findings: &[Finding]) -> Vec<String> {
     let told = findings.iter().map(|finding| {
-        let key = finding.place.key.as_deref().unwrap_or("-");
+        let key = finding.place.shown_key();
+        let key = key.as_deref().unwrap_or("-");
         format!("{} {} {key}", finding.severity, finding.id)
     });
     told.collect()
@@ -98,7 +99,7 @@ fn plaintext_is_found_on_every_surface_in_use_or_not() {
             .collect();
         let findings = audit(rest, 0o600);
         assert_eq!(told(&findings), expected, "{rest}");
-        assert!(findings.iter().all(|finding| finding.place.line.is_some()));
+        assert!(findings.iter().all(|finding| finding.place.has_line()));
     }
 }
 
@@ -263,7 +264,7 @@ fn a_reference_without_a_value_says_who_would_set_it() {
     let alone = finding(&facts);
     assert_eq!(alone.severity, Severity::Critical);
     assert_eq!(alone.remedy, "set it");
-    assert!(alone.evidence.contains("env:default:TOKEN") && alone.place.line.is_some());
+    assert!(alone.evidence.contains("env:default:TOKEN") && alone.place.has_line());
     facts.units.fragments.push(Fragment {
         unit: "door.service".to_owned(),
         path: "/etc/door.service".into(),

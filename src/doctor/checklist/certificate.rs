@@ -48,10 +48,7 @@ impl About<'_> {
             severity,
             evidence: evidence.into(),
             remedy: remedy.to_owned(),
-            place: Place {
-                key: Some(KEY.to_owned()),
-                ..Place::file(self.path)
-            },
+            place: Place::key(self.path, KEY),
         }
     }
 

@@ -159,9 +159,6 @@ fn certificate(sides: &Sides<'_>, allowed: &[Origin]) -> Option<Finding> {
             listed(&hosts)
         ),
         remedy: format!("have one issued that is for {}, too", listed(&hosts)),
-        place: Place {
-            key: Some("gateway.tls.certPath".to_owned()),
-            ..Place::file(&tls.cert_path)
-        },
+        place: Place::key(&tls.cert_path, "gateway.tls.certPath"),
     })
 }

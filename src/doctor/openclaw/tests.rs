@@ -296,7 +296,7 @@ fn a_value_of_another_kind_is_a_warning_that_says_what_is_expected() {
             panic!("{key}: {findings:?}");
         };
         assert_eq!(finding.severity, Severity::Warning);
-        assert_eq!(finding.place.key.as_deref(), Some(key));
+        assert_eq!(finding.place.shown_key().as_deref(), Some(key));
         let remedy = format!("write {expected}");
         assert!(finding.remedy.starts_with(&remedy), "{}", finding.remedy);
         // What isn't known isn't claimed.

@@ -129,7 +129,7 @@ fn a_failed_reload_is_told_by_its_key_and_its_reason() {
     let [found] = found.as_slice() else {
         panic!("{found:?}")
     };
-    assert_eq!(found.place.key.as_deref(), Some("listen.address"));
+    assert_eq!(found.place.shown_key().as_deref(), Some("listen.address"));
     assert!(
         found
             .evidence
