@@ -19,6 +19,7 @@ mod secrets;
 mod surroundings;
 mod terminal;
 
+use crate::config::PATH_VARIABLE;
 use crate::telemetry::with_causes as chain;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -81,7 +82,7 @@ struct Verbosity {
 #[derive(Debug, Args)]
 struct ConfigPath {
     /// The configuration file
-    #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
+    #[arg(long, value_name = "FILE", env = PATH_VARIABLE)]
     config: Option<PathBuf>,
 }
 

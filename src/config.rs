@@ -65,6 +65,12 @@ use crate::secrets::Providers;
 use section::Section;
 use walk::{Place, Walk};
 
+/// Where a config is looked for when nobody says where it is, one after the other.
+pub const DEFAULT_PATHS: [&str; 2] = ["./portcullis.toml", "/etc/portcullis/portcullis.toml"];
+
+/// The variable that says where the config is.
+pub const PATH_VARIABLE: &str = "PORTCULLIS_CONFIG";
+
 /// A config's file is no larger, in bytes: it may list its users itself.
 pub const MAX_CONFIG_BYTES: u64 = 64 << 20;
 

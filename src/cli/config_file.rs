@@ -1,12 +1,9 @@
 //! Finds the configuration file, reads it, and tells what is wrong with it.
 
 use super::{ConfigPath, EXIT_USAGE, output};
-use crate::config::{self, Config, Parsed, Problem};
+use crate::config::{self, Config, DEFAULT_PATHS, PATH_VARIABLE, Parsed, Problem};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-
-/// Where a configuration is looked for when nobody says where it is.
-const DEFAULT_PATHS: [&str; 2] = ["./portcullis.toml", "/etc/portcullis/portcullis.toml"];
 
 /// A configuration that is valid, and where it came from.
 pub(super) struct Loaded {
@@ -86,7 +83,7 @@ fn find(named: Option<&Path>) -> Result<PathBuf, LoadError> {
         .find(|path| path.exists())
         .ok_or_else(|| {
             LoadError::Unreadable(format!(
-                "no configuration: got neither --config nor $PORTCULLIS_CONFIG, and there is no {}",
+                "no configuration: got neither --config nor ${PATH_VARIABLE}, and there is no {}",
                 DEFAULT_PATHS.join(" and no ")
             ))
         })

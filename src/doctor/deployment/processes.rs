@@ -1,5 +1,6 @@
 //! The running processes that serve a config, as `/proc` shows them to every user.
 
+use crate::config::{DEFAULT_PATHS, PATH_VARIABLE};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
@@ -9,9 +10,6 @@ use zeroize::Zeroizing;
 
 const PROC: &str = "/proc";
 const PROGRAM: &str = "portcullis";
-const VARIABLE: &[u8] = b"PORTCULLIS_CONFIG=";
-/// Where `run` looks when nobody names a config, one after the other.
-const DEFAULT_CONFIGS: [&str; 2] = ["portcullis.toml", "/etc/portcullis/portcullis.toml"];
 
 /// A running process that serves the config.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +100,7 @@ fn served_by(pid: u32) -> Served {
     let named = match named {
         Named::Path(path) if path.is_absolute() => return Served::Config(path),
         Named::Path(path) => vec![path],
-        Named::Nothing => DEFAULT_CONFIGS.map(PathBuf::from).into(),
+        Named::Nothing => DEFAULT_PATHS.map(PathBuf::from).into(),
     };
     let Ok(working) = fs::read_link(folder.join("cwd")) else {
         return Served::Hidden;
@@ -166,7 +164,10 @@ fn set_in(environment: Vec<u8>) -> Named {
     // Secrets are in it, too.
     let environment = Zeroizing::new(environment);
     let mut variables = environment.split(|byte| *byte == 0);
-    let named = variables.find_map(|variable| variable.strip_prefix(VARIABLE));
+    let named = variables.find_map(|variable| {
+        let rest = variable.strip_prefix(PATH_VARIABLE.as_bytes())?;
+        rest.strip_prefix(b"=")
+    });
     named.map_or(Named::Nothing, Named::path)
 }
 
