@@ -58,7 +58,7 @@ pub use tls::{Tls, TlsKey};
 pub use trusted_proxy::{AllowUsersSource, ScopeRule, TrustedProxy};
 pub use upstream::Upstream;
 pub use upstream_url::{UpstreamHost, UpstreamUrl};
-pub use users_file::{UsersFileError, parse_users_file};
+pub use users_file::{UsersError, UsersFileError, parse_users_file};
 
 use crate::policy::{AllowUsers, PolicyConfig};
 use crate::secrets::Providers;

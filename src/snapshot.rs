@@ -20,21 +20,15 @@ pub use terms::Terms;
 pub use token::{Token, TokenError};
 pub use watched::watched_files;
 
-use crate::config::{
-    ADMIN_TOKEN, AllowUsersSource, Config, Limits, TlsKey, UPSTREAM_CREDENTIAL, parse_users_file,
-};
+use crate::config::{ADMIN_TOKEN, Config, Limits, TlsKey, UPSTREAM_CREDENTIAL};
 use crate::forwarded::{Credential, ForwardedConfig, Rewriter};
-use crate::policy::{AllowUsers, Policy, Source, TrustedNets};
-use crate::regular_file;
+use crate::policy::{Policy, Source, TrustedNets};
 use crate::secrets::Environment;
 use crate::telemetry::logging::AccessLog;
 use crate::upstream::Upstream;
 use bytes::Bytes;
 use rustls::ServerConfig;
 use std::sync::Arc;
-
-/// The largest users file, in bytes: several million users.
-const MAX_USERS_BYTES: u64 = 256 << 20;
 
 /// The rules alone: what decides on a request and rewrites it.
 #[derive(Debug)]
@@ -90,7 +84,7 @@ impl Rules {
     /// [`BuildError`] where the users file can't be read or holds nobody.
     pub fn build(config: &Config, credential: Option<Credential>) -> Result<Self, BuildError> {
         let trusted_proxy = &config.gateway.trusted_proxy;
-        let policy = Policy::new(config.policy_config(users(&trusted_proxy.allow_users)?));
+        let policy = Policy::new(config.policy_config(trusted_proxy.allow_users.users()?));
         let rewriter = Rewriter::new(ForwardedConfig {
             user_header: trusted_proxy.user_header.clone(),
             trusted: config.gateway.trusted_proxies.clone(),
@@ -188,24 +182,6 @@ impl Snapshot {
 
 fn keep<T>(result: Result<T, BuildError>, errors: &mut Vec<BuildError>) -> Option<T> {
     result.map_err(|error| errors.push(error)).ok()
-}
-
-fn users(source: &AllowUsersSource) -> Result<AllowUsers, BuildError> {
-    match source {
-        AllowUsersSource::Inline(users) => Ok(users.clone()),
-        AllowUsersSource::File(path) => {
-            let text = regular_file::read_to_string(path, MAX_USERS_BYTES).map_err(|source| {
-                BuildError::UnreadableUsers {
-                    path: path.clone(),
-                    source,
-                }
-            })?;
-            parse_users_file(&text).map_err(|source| BuildError::Users {
-                path: path.clone(),
-                source,
-            })
-        }
-    }
 }
 
 /// The secrets that were had and can't be used where they belong.

@@ -41,12 +41,7 @@ impl Surroundings {
         let errors = refusals(&loaded.config, &self.secrets)
             .into_iter()
             .chain(exposed);
-        let is_of_users = |error: &BuildError| {
-            matches!(
-                error,
-                BuildError::UnreadableUsers { .. } | BuildError::Users { .. }
-            )
-        };
+        let is_of_users = |error: &BuildError| matches!(error, BuildError::Users(_));
         let errors = errors.filter(|error| error.code().is_none() && !is_of_users(error));
         errors
             .map(|error| {

@@ -1,6 +1,59 @@
 //! `allowUsersFile`: one user a line.
 
+use super::AllowUsersSource;
 use crate::policy::{AllowUsers, UserListError, UserProblem};
+use crate::regular_file;
+use std::io;
+use std::path::PathBuf;
+
+/// The largest users file, in bytes: several million users.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// Why it can't be told who may pass.
+#[derive(Debug, thiserror::Error)]
+pub enum UsersError {
+    /// The file can't be read.
+    #[error("{path}: {source}", path = path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It holds no list of users.
+    #[error("{path}: {source}", path = path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: UsersFileError,
+    },
+}
+
+impl AllowUsersSource {
+    /// Who may pass. Reads the file, where it is one.
+    ///
+    /// # Errors
+    /// [`UsersError`], where the file can't be read or holds no list.
+    pub fn users(&self) -> Result<AllowUsers, UsersError> {
+        let path = match self {
+            Self::Inline(users) => return Ok(users.clone()),
+            Self::File(path) => path,
+        };
+        let text = regular_file::read_to_string(path, MAX_BYTES).map_err(|source| {
+            UsersError::Unreadable {
+                path: path.clone(),
+                source,
+            }
+        })?;
+        parse_users_file(&text).map_err(|source| UsersError::Malformed {
+            path: path.clone(),
+            source,
+        })
+    }
+}
 
 /// Why a users file can't be taken. It names lines, never what stands on them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -13,18 +13,14 @@ pub use processes::ServiceProcess;
 
 use super::custody::{FileFacts, Guard, GuardedFile};
 use super::look::Look;
-use crate::config::{AllowUsersSource, Config, ListenAddress, parse_users_file};
+use crate::config::{Config, ListenAddress, UsersError};
 use crate::policy::AllowUsers;
-use crate::regular_file;
 use crate::unix_time::unix_seconds;
 use nix::sys::resource::{Resource, getrlimit};
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::SystemTime;
-
-/// The largest users file, in bytes, as the start reads it.
-const MAX_USERS_BYTES: u64 = 256 << 20;
 
 /// How Portcullis is deployed.
 #[derive(Debug, Clone)]
@@ -69,6 +65,7 @@ impl Deployment {
         let addresses = interfaces::addresses();
         let tls = config.gateway.tls.as_ref();
         let processes = processes::serving(config_path);
+        let users = config.gateway.trusted_proxy.allow_users.users();
         Self {
             now: unix_seconds(SystemTime::now()) as i64,
             gateway: Gateway::gather(
@@ -84,7 +81,7 @@ impl Deployment {
                 .ok()
                 .map(|(_, hard)| hard),
             chain: tls.map_or_else(Vec::new, |tls| certificate::read_chain(&tls.cert_path)),
-            users: users(&config.gateway.trusted_proxy.allow_users),
+            users: users.map_err(UsersUnread::from),
             rule_files: rule_files(config),
         }
     }
@@ -123,20 +120,17 @@ fn own_listeners(config: &Config) -> Vec<SocketAddr> {
     front.chain(others.into_iter().flatten()).collect()
 }
 
-fn users(source: &AllowUsersSource) -> Result<AllowUsers, UsersUnread> {
-    match source {
-        AllowUsersSource::Inline(users) => Ok(users.clone()),
-        AllowUsersSource::File(path) => {
-            let text = regular_file::read_to_string(path, MAX_USERS_BYTES).map_err(|error| {
-                UsersUnread {
-                    reason: error.to_string(),
-                    is_denied: error.kind() == ErrorKind::PermissionDenied,
-                }
-            })?;
-            parse_users_file(&text).map_err(|error| UsersUnread {
-                reason: error.to_string(),
+impl From<UsersError> for UsersUnread {
+    fn from(error: UsersError) -> Self {
+        match error {
+            UsersError::Unreadable { source, .. } => Self {
+                is_denied: source.kind() == ErrorKind::PermissionDenied,
+                reason: source.to_string(),
+            },
+            UsersError::Malformed { source, .. } => Self {
                 is_denied: false,
-            })
+                reason: source.to_string(),
+            },
         }
     }
 }

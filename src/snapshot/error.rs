@@ -1,6 +1,6 @@
 //! Why a valid configuration can't be put to use.
 
-use crate::config::UsersFileError;
+use crate::config::UsersError;
 use crate::credentials::SinkError;
 use crate::forwarded::HeaderBytesError;
 use crate::secrets::{CUSTODY_REMEDY, CommandProblem, FileError, SecretError, SecretRef};
@@ -101,24 +101,13 @@ pub enum BuildError {
         #[source]
         source: CommandProblem,
     },
-    /// The users file can't be read.
-    #[error("{path}: {source}", path = path.display())]
-    UnreadableUsers {
-        /// The file.
-        path: PathBuf,
-        /// Why.
+    /// The users file can't be read, or holds no list of users.
+    #[error("{0}")]
+    Users(
+        #[from]
         #[source]
-        source: std::io::Error,
-    },
-    /// The users file holds no list of users.
-    #[error("{path}: {source}", path = path.display())]
-    Users {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: UsersFileError,
-    },
+        UsersError,
+    ),
 }
 
 impl BuildError {
@@ -135,9 +124,7 @@ impl BuildError {
             | Self::Custody { key, .. }
             | Self::Sink { key, .. } => key,
             Self::EnvFile(_) => "models.envFile",
-            Self::UnreadableUsers { .. } | Self::Users { .. } => {
-                "gateway.auth.trustedProxy.allowUsersFile"
-            }
+            Self::Users(_) => "gateway.auth.trustedProxy.allowUsersFile",
         }
     }
 
