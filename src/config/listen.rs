@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use toml::de::DeValue;
 
+use super::Config;
 use super::entry::Entry;
 use super::gateway::read_nets;
 use super::section::Section;
@@ -44,6 +45,30 @@ impl fmt::Display for ListenAddress {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
+    }
+}
+
+impl Listen {
+    /// The front door's addresses of TCP.
+    pub fn tcp_addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.addresses.iter().filter_map(|address| match address {
+            ListenAddress::Tcp(address) => Some(*address),
+            ListenAddress::Unix(_) => None,
+        })
+    }
+}
+
+impl Config {
+    /// Every address of TCP at which something is served.
+    pub fn tcp_listeners(&self) -> impl Iterator<Item = SocketAddr> {
+        let others = [
+            self.listen.redirect_http,
+            Some(self.admin.address),
+            self.admin.probe_address,
+            self.models.listen,
+        ];
+        let front = self.listen.tcp_addresses();
+        front.chain(others.into_iter().flatten())
     }
 }
 

@@ -15,7 +15,7 @@ use super::deployment::Deployment;
 use super::facts::Facts;
 use super::finding::{Finding, Severity};
 use super::finding_id::FindingId;
-use crate::config::{Config, ListenAddress};
+use crate::config::Config;
 use std::net::{IpAddr, SocketAddr};
 
 /// What the checks are made on.
@@ -83,15 +83,6 @@ impl Ground<'_> {
             (None, true) => Some("a certificate of gateway.tls.clientCaPath, and its key"),
             (None, false) => None,
         }
-    }
-
-    /// The front door's addresses of TCP.
-    pub(super) fn front(&self) -> impl Iterator<Item = SocketAddr> {
-        let addresses = self.config.listen.addresses.iter();
-        addresses.filter_map(|address| match address {
-            ListenAddress::Tcp(address) => Some(*address),
-            ListenAddress::Unix(_) => None,
-        })
     }
 
     /// Where a listener can be reached: at every address of the host, where it names none.

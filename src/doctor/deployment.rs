@@ -13,7 +13,7 @@ pub use processes::ServiceProcess;
 
 use super::custody::{FileFacts, Guard, GuardedFile};
 use super::look::Look;
-use crate::config::{Config, ListenAddress, UsersError};
+use crate::config::{Config, UsersError};
 use crate::policy::AllowUsers;
 use crate::unix_time::unix_seconds;
 use nix::sys::resource::{Resource, getrlimit};
@@ -71,7 +71,7 @@ impl Deployment {
             gateway: Gateway::gather(
                 &config.upstream.url,
                 addresses.seen().map_or(&[], Vec::as_slice),
-                &own_listeners(config),
+                &config.tcp_listeners().collect::<Vec<_>>(),
             ),
             addresses,
             listening: sockets::listening(),
@@ -102,22 +102,6 @@ impl Deployment {
         let mut own = own.iter().map(|own| own.ip().to_canonical());
         address.is_loopback() || own.any(|own| own == address)
     }
-}
-
-/// Where Portcullis itself listens.
-fn own_listeners(config: &Config) -> Vec<SocketAddr> {
-    let front = config.listen.addresses.iter();
-    let front = front.filter_map(|address| match address {
-        ListenAddress::Tcp(address) => Some(*address),
-        ListenAddress::Unix(_) => None,
-    });
-    let others = [
-        config.listen.redirect_http,
-        Some(config.admin.address),
-        config.admin.probe_address,
-        config.models.listen,
-    ];
-    front.chain(others.into_iter().flatten()).collect()
 }
 
 impl From<UsersError> for UsersUnread {

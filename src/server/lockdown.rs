@@ -8,7 +8,6 @@ use crate::listener;
 use crate::secrets::{Environment, ExecHelper, Provider};
 use crate::snapshot::watched_files;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// What to do about a path that was given up.
@@ -161,27 +160,18 @@ fn needs(config: &Config, file: &Path, environment: Environment<'_>) -> Needs {
             .extend(sinks.map(|(_, folder)| folder.to_owned()));
     }
     for address in &config.listen.addresses {
-        match address {
-            ListenAddress::Tcp(address) => drop(needs.tcp_ports.insert(address.port())),
-            ListenAddress::Unix(path) => {
-                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-                needs
-                    .socket_folders
-                    .extend(path.parent().map(Path::to_owned));
-            }
+        if let ListenAddress::Unix(path) = address {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            needs
+                .socket_folders
+                .extend(path.parent().map(Path::to_owned));
         }
     }
     needs.unix_sockets = connects_to_unix(config) || !needs.socket_folders.is_empty();
-    let others = [
-        config.listen.redirect_http,
-        Some(config.admin.address),
-        config.admin.probe_address,
-        config.models.listen,
-    ];
-    let others = others.into_iter().flatten();
+    let listeners = config.tcp_listeners();
     needs
         .tcp_ports
-        .extend(others.map(|address: SocketAddr| address.port()));
+        .extend(listeners.map(|address| address.port()));
     needs
 }
 

@@ -11,7 +11,9 @@ const LEAST_MAX_AGE: u64 = 15_552_000;
 pub(super) fn check(ground: &Ground<'_>) -> Vec<Finding> {
     match ground.config.gateway.tls {
         None => ground
-            .front()
+            .config
+            .listen
+            .tcp_addresses()
             .filter_map(|listener| plain(ground, listener))
             .collect(),
         Some(_) => hsts(ground).into_iter().chain(public(ground)).collect(),
@@ -54,7 +56,9 @@ fn plain(ground: &Ground<'_>, listener: SocketAddr) -> Option<Finding> {
 
 fn public(ground: &Ground<'_>) -> Option<Finding> {
     let mut public: Vec<_> = ground
-        .front()
+        .config
+        .listen
+        .tcp_addresses()
         .flat_map(|listener| ground.public_addresses(listener))
         .collect();
     public.sort();

@@ -110,7 +110,7 @@ fn exposed(
         open.push(target);
     }
     let listening = ground.deployment.listening.seen();
-    let own: Vec<SocketAddr> = ground.front().collect();
+    let own: Vec<SocketAddr> = ground.config.listen.tcp_addresses().collect();
     let bound: Vec<SocketAddr> = listening
         .into_iter()
         .flatten()

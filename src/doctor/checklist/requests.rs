@@ -122,7 +122,7 @@ fn certificates(ground: &Ground<'_>) -> Option<Finding> {
             )
         });
     }
-    let mut listeners = ground.front();
+    let mut listeners = ground.config.listen.tcp_addresses();
     let takes_others = listeners.any(|listener| !listener.ip().to_canonical().is_loopback());
     let mut nets = gateway.trusted_proxies.iter();
     let trusts_others = nets.any(|net| !holds_loopback(net));
