@@ -94,6 +94,38 @@ impl Deployment {
         }
     }
 
+    /// Whether any address that the gateway's name has is this host's.
+    #[must_use]
+    pub fn may_have_gateway(&self) -> bool {
+        match &self.gateway {
+            Gateway::Unix { .. } => true,
+            Gateway::Tcp { targets, .. } => targets.iter().any(|target| self.is_own_target(target)),
+        }
+    }
+
+    /// Whether every address that the gateway's name has is this host's, and it has one.
+    #[must_use]
+    pub fn surely_has_gateway(&self) -> bool {
+        match &self.gateway {
+            Gateway::Unix { .. } => true,
+            Gateway::Tcp { targets, .. } => {
+                !targets.is_empty() && targets.iter().all(|target| self.is_own_target(target))
+            }
+        }
+    }
+
+    /// Whether an address of TCP at which the gateway answers is this host's; where it
+    /// answers at none, whether any of its addresses is.
+    #[must_use]
+    pub fn sees_gateway_answer(&self) -> bool {
+        let targets = self.gateway.answering();
+        targets.iter().any(|target| self.is_own_target(target))
+    }
+
+    fn is_own_target(&self, target: &Target) -> bool {
+        self.is_own(target.address.ip())
+    }
+
     /// Whether an address is one of this host's, loopback included.
     #[must_use]
     pub fn is_own(&self, address: IpAddr) -> bool {

@@ -14,7 +14,7 @@ pub use document::{OpenClaw, OpenClawError};
 
 use self::document::Said;
 use super::checklist::Ground;
-use super::deployment::{Answer, Deployment, Gateway, Target};
+use super::deployment::{Deployment, Target};
 use super::facts::Facts;
 use super::finding::{Finding, Place, Severity};
 use super::finding_id::FindingId;
@@ -96,23 +96,8 @@ impl Sides<'_> {
     }
 
     /// Where `upstream.url` leads to: where the gateway answers, if it does anywhere.
-    /// `localhost` is two addresses, and mostly listens at one.
     fn targets(&self) -> Vec<&Target> {
-        let targets = match &self.here.deployment.gateway {
-            Gateway::Tcp { targets, .. } => targets.as_slice(),
-            Gateway::Unix { .. } => &[],
-        };
-        let answers = |target: &&Target| target.answer == Answer::Taken;
-        match targets.iter().any(|target| answers(&target)) {
-            true => targets.iter().filter(answers).collect(),
-            false => targets.iter().collect(),
-        }
-    }
-
-    /// Whether the gateway is on this host, as far as it can be told.
-    fn is_gateway_here(&self) -> bool {
-        let mut targets = self.targets().into_iter();
-        targets.any(|target| self.here.deployment.is_own(target.address.ip()))
+        self.here.deployment.gateway.answering()
     }
 }
 

@@ -39,7 +39,9 @@ pub(super) fn check(ground: &Ground<'_>) -> Vec<Finding> {
             findings.extend(open_socket(ground, socket));
         }
     }
-    if ground.config.upstream.url.is_plain_to_another_host() && !leads_here(ground) {
+    // A name may be this host's, too.
+    let leads_here = ground.deployment.surely_has_gateway();
+    if ground.config.upstream.url.is_plain_to_another_host() && !leads_here {
         findings.push(ground.finding(
             FindingId::UpstreamPlainHttp,
             Severity::Warning,
@@ -51,18 +53,6 @@ pub(super) fn check(ground: &Ground<'_>) -> Vec<Finding> {
         ));
     }
     findings
-}
-
-/// A name may be this host's, too.
-fn leads_here(ground: &Ground<'_>) -> bool {
-    match &ground.deployment.gateway {
-        Gateway::Tcp { targets, .. } => {
-            let mut targets = targets.iter();
-            !targets.as_slice().is_empty()
-                && targets.all(|target| ground.deployment.is_own(target.address.ip()))
-        }
-        Gateway::Unix { .. } => true,
-    }
 }
 
 fn unreachable(

@@ -4,7 +4,6 @@ use super::super::finding::{Finding, Severity};
 use super::super::finding_id::FindingId;
 use super::Ground;
 use super::width::{excess, holds_loopback};
-use crate::config::UpstreamUrl;
 use crate::policy::TrustedNets;
 
 const TRUSTED: &str = "gateway.trustedProxies";
@@ -85,10 +84,9 @@ fn loopback(ground: &Ground<'_>) -> Option<Finding> {
             "let nobody but the identity proxy read what it proves itself with",
         ));
     }
-    let agents = match ground.config.upstream.url {
-        UpstreamUrl::Unix(_) => ", the gateway's agents included,",
-        UpstreamUrl::Tcp { .. } if gateway_is_here(ground) => ", the gateway's agents included,",
-        UpstreamUrl::Tcp { .. } => "",
+    let agents = match ground.deployment.may_have_gateway() {
+        true => ", the gateway's agents included,",
+        false => "",
     };
     Some(ground.finding(
         FindingId::LoopbackTrusted,
@@ -99,17 +97,6 @@ fn loopback(ground: &Ground<'_>) -> Option<Finding> {
          \"unix:/run/portcullis/front.sock\", listen.unixPeerUids = [its user's number]) and set \
          this to false; or move it to another host",
     ))
-}
-
-fn gateway_is_here(ground: &Ground<'_>) -> bool {
-    use super::super::deployment::Gateway;
-    match &ground.deployment.gateway {
-        Gateway::Unix { .. } => true,
-        Gateway::Tcp { targets, .. } => {
-            let mut targets = targets.iter();
-            targets.any(|target| ground.deployment.is_own(target.address.ip()))
-        }
-    }
 }
 
 fn local_interface(ground: &Ground<'_>) -> Option<Finding> {

@@ -57,6 +57,21 @@ pub enum Gateway {
 }
 
 impl Gateway {
+    /// The addresses of TCP at which it answers; all of them, where it does at none.
+    /// `localhost` is two addresses, and mostly listens at one.
+    #[must_use]
+    pub fn answering(&self) -> Vec<&Target> {
+        let targets = match self {
+            Self::Tcp { targets, .. } => targets.as_slice(),
+            Self::Unix { .. } => &[],
+        };
+        let answers = |target: &&Target| target.answer == Answer::Taken;
+        match targets.iter().any(|target| answers(&target)) {
+            true => targets.iter().filter(answers).collect(),
+            false => targets.iter().collect(),
+        }
+    }
+
     /// Tries it. `addresses` are the host's own, `listeners` those of Portcullis.
     pub(super) fn gather(
         url: &UpstreamUrl,

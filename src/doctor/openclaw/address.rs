@@ -161,7 +161,7 @@ fn bind(sides: &Sides<'_>) -> Option<Finding> {
         },
         Said::This(_) => false,
     };
-    if sides.is_gateway_here() && !is_loopback {
+    if sides.here.deployment.sees_gateway_answer() && !is_loopback {
         return Some(sides.at_gateway(
             FindingId::OpenclawBind,
             Severity::Critical,
@@ -171,7 +171,7 @@ fn bind(sides: &Sides<'_>) -> Option<Finding> {
             format!("set {BIND} to \"loopback\" in openclaw.json"),
         ));
     }
-    let is_elsewhere = !sides.targets().is_empty() && !sides.is_gateway_here();
+    let is_elsewhere = !sides.targets().is_empty() && !sides.here.deployment.sees_gateway_answer();
     (is_elsewhere && is_loopback).then(|| {
         sides.at_gateway(
             FindingId::OpenclawBind,
@@ -197,7 +197,7 @@ fn port(sides: &Sides<'_>, here: u16) -> Option<Finding> {
         return None;
     }
     // Between hosts, ports may be mapped.
-    let severity = match sides.is_gateway_here() {
+    let severity = match sides.here.deployment.sees_gateway_answer() {
         true => Severity::Critical,
         false => Severity::Warning,
     };

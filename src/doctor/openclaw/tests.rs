@@ -1,5 +1,5 @@
 use super::super::checklist::tests::{config, deployment, facts};
-use super::super::deployment::Answer;
+use super::super::deployment::{Answer, Gateway};
 use super::*;
 use serde_json::json;
 use std::net::SocketAddr;
