@@ -33,7 +33,7 @@ pub use deployment::{
     Answer, Certificate, Deployment, Gateway, Key, ServiceProcess, Target, UsersUnread,
 };
 pub use facts::Facts;
-pub use finding::{Finding, Place, Severity};
+pub use finding::{Finding, Place, Severity, Tally};
 pub use finding_id::FindingId;
 pub use key_lines::KeyLines;
 pub use look::Look;

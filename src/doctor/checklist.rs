@@ -64,13 +64,7 @@ impl Ground<'_> {
         evidence: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Finding {
-        Finding {
-            id,
-            severity,
-            evidence: evidence.into(),
-            remedy: remedy.into(),
-            place: self.facts.at_key(key),
-        }
+        Finding::at(self.facts.at_key(key), id, severity, evidence, remedy)
     }
 
     /// What a source must have beside its address.

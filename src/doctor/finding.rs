@@ -54,6 +54,58 @@ pub enum Place {
     },
 }
 
+impl Finding {
+    /// What is found at a place.
+    pub(super) fn at(
+        place: Place,
+        id: FindingId,
+        severity: Severity,
+        evidence: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            id,
+            severity,
+            evidence: evidence.into(),
+            remedy: remedy.into(),
+            place,
+        }
+    }
+}
+
+/// How many findings there are of each severity.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Those that have to be mended now.
+    pub critical: usize,
+    /// Those that have to be mended.
+    pub warning: usize,
+    /// Those that are good to know.
+    pub info: usize,
+}
+
+impl Tally {
+    /// Counts them.
+    #[must_use]
+    pub fn of(findings: &[Finding]) -> Self {
+        let mut tally = Self::default();
+        for finding in findings {
+            match finding.severity {
+                Severity::Critical => tally.critical += 1,
+                Severity::Warning => tally.warning += 1,
+                Severity::Info => tally.info += 1,
+            }
+        }
+        tally
+    }
+
+    /// Whether nothing has to be mended: `ok` in JSON.
+    #[must_use]
+    pub const fn is_good(self) -> bool {
+        self.critical == 0 && self.warning == 0
+    }
+}
+
 impl Severity {
     /// As JSON spells it.
     #[must_use]

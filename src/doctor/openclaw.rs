@@ -86,13 +86,8 @@ impl Sides<'_> {
         evidence: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Finding {
-        Finding {
-            id,
-            severity,
-            evidence: evidence.into(),
-            remedy: remedy.into(),
-            place: Place::key(self.there.path(), key),
-        }
+        let place = Place::key(self.there.path(), key);
+        Finding::at(place, id, severity, evidence, remedy)
     }
 
     /// Where `upstream.url` leads to: where the gateway answers, if it does anywhere.

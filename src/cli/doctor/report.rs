@@ -1,14 +1,14 @@
 //! Findings, to people and to programs.
 
 use super::super::output::{Style, one_line};
-use crate::doctor::{Finding, Severity};
+use crate::doctor::{Finding, Tally};
 use serde_json::{Value, json};
 use std::path::Path;
 
 /// As `secrets audit` has it, and the severity of the worst.
 pub(super) fn json(findings: &[Finding], config: Option<&Path>) -> Value {
     json!({
-        "ok": findings.iter().all(|finding| finding.severity == Severity::Info),
+        "ok": Tally::of(findings).is_good(),
         "worst": findings.iter().map(|finding| finding.severity).max(),
         "file": config.map(|config| config.display().to_string()),
         "findings": findings,
@@ -39,11 +39,12 @@ pub(super) fn text(findings: &[Finding], style: Style) -> String {
 
 /// `no critical finding; 2 warnings, 3 notes`.
 fn summary(findings: &[Finding], style: Style) -> String {
-    let count = |severity| {
-        let such = findings.iter().filter(|found| found.severity == severity);
-        such.count()
-    };
-    let critical = match count(Severity::Critical) {
+    let Tally {
+        critical,
+        warning,
+        info,
+    } = Tally::of(findings);
+    let critical = match critical {
         0 => style.green("no critical finding"),
         1 => style.red("1 critical finding"),
         more => style.red(format_args!("{more} critical findings")),
@@ -52,8 +53,8 @@ fn summary(findings: &[Finding], style: Style) -> String {
         1 => format!("1 {one}"),
         _ => format!("{count} {one}s"),
     };
-    let warnings = some(count(Severity::Warning), "warning");
-    let notes = some(count(Severity::Info), "note");
+    let warnings = some(warning, "warning");
+    let notes = some(info, "note");
     format!("{critical}; {warnings}, {notes}\n")
 }
 
@@ -61,7 +62,7 @@ fn summary(findings: &[Finding], style: Style) -> String {
 mod tests {
     use super::super::super::output::Style;
     use super::*;
-    use crate::doctor::{FindingId, Place};
+    use crate::doctor::{FindingId, Place, Severity};
 
     fn finding(severity: Severity) -> Finding {
         Finding {

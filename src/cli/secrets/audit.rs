@@ -5,7 +5,7 @@ use super::super::ConfigPath;
 use super::super::config_file::load_or_complain;
 use super::super::output::{self, Style};
 use super::super::surroundings::Surroundings;
-use crate::doctor::{Finding, FindingId, Severity};
+use crate::doctor::{Finding, FindingId, Tally};
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
@@ -41,7 +41,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let findings = Surroundings::gather(&loaded, &arguments.units).audit(&loaded);
     let written = if arguments.json {
         output::json(json!({
-            "ok": findings.iter().all(|finding| finding.severity == Severity::Info),
+            "ok": Tally::of(&findings).is_good(),
             "file": loaded.path.display().to_string(),
             "findings": findings,
         }))
@@ -57,10 +57,10 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn verdict(findings: &[Finding]) -> u8 {
-    let has = |wanted: fn(&Finding) -> bool| findings.iter().any(wanted);
-    if has(|finding| finding.id == FindingId::RefUnresolved) {
+    let mut ids = findings.iter().map(|finding| finding.id);
+    if ids.any(|id| id == FindingId::RefUnresolved) {
         EXIT_UNRESOLVED
-    } else if has(|finding| finding.severity >= Severity::Warning) {
+    } else if !Tally::of(findings).is_good() {
         EXIT_FINDINGS
     } else {
         0
@@ -81,12 +81,11 @@ fn text(findings: &[Finding], style: Style) -> String {
         let rest = output::one_line(&format!("{id} {place}: {evidence}; do: {remedy}"));
         text.push_str(&format!("{severity} {rest}\n"));
     }
-    let count = |severity| {
-        let such = findings.iter().filter(|found| found.severity == severity);
-        such.count()
-    };
-    let [critical, warning, info] =
-        [Severity::Critical, Severity::Warning, Severity::Info].map(count);
+    let Tally {
+        critical,
+        warning,
+        info,
+    } = Tally::of(findings);
     let total = findings.len();
     let noun = if total == 1 { "finding" } else { "findings" };
     text.push_str(&format!(
