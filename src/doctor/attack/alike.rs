@@ -4,6 +4,11 @@ use super::corpus::{Attack, Kind};
 use super::judge::Outcome;
 use crate::doctor::{Finding, FindingId, Place, Severity};
 
+/// What to do about headers of Portcullis' in another spelling.
+pub(super) const DROP_ALIASES: &str = "let the proxy in front drop such names; in nginx: \
+                                       `underscores_in_headers off;` and \
+                                       `ignore_invalid_headers on;`, the defaults";
+
 /// The names of headers that Portcullis treats alike.
 #[derive(Default)]
 pub(super) struct Alike {
@@ -45,14 +50,13 @@ impl Alike {
             &self.aliases,
             Severity::Warning,
             "through in another spelling of a header of Portcullis', which refuses such requests",
-            "Let the proxy in front drop such names; in nginx: `underscores_in_headers off;` and \
-             `ignore_invalid_headers on;`, the defaults.",
+            DROP_ALIASES,
         );
         let dropped = finding(
             &self.dropped,
             Severity::Info,
             "through of the headers of other proxies, and are dropped here",
-            "Nothing, for the gateway: it gets none of them. Where something else behind the proxy in \
+            "nothing, for the gateway: it gets none of them; where something else behind the proxy in \
              front believes one, let the proxy take it out; in nginx: `proxy_set_header NAME \"\";`",
         );
         aliases.into_iter().chain(dropped)

@@ -55,17 +55,17 @@ impl Distrust {
     pub(super) const fn remedy(self) -> &'static str {
         match self {
             Self::Issuer => {
-                "Name the authority that signed it by --ca FILE, or let the server send its \
-                 intermediate certificates."
+                "name the authority that signed it by --ca FILE, or let the server send its \
+                 intermediate certificates"
             }
             Self::Authority => {
-                "Let the server show a certificate that an authority signed, and name the authority \
-                 by --ca FILE: a self-signed certificate with CA:TRUE serves for neither."
+                "let the server show a certificate that an authority signed, and name the authority \
+                 by --ca FILE: a self-signed certificate with CA:TRUE serves for neither"
             }
-            Self::Name => "Attack the name that the certificate is for.",
-            Self::Time => "Renew the certificate, or set the clock.",
+            Self::Name => "attack the name that the certificate is for",
+            Self::Time => "renew the certificate, or set the clock",
             Self::Other => {
-                "Look at it with `openssl s_client`; --ca FILE names a private authority."
+                "look at it with `openssl s_client`; --ca FILE names a private authority"
             }
         }
     }

@@ -2,9 +2,9 @@
 
 use crate::doctor::{Finding, FindingId, Place, Severity};
 
-pub(super) const REMEDY: &str = "Let nothing in front keep what Portcullis answers, which says \
-                                 `no-store`: one user is given what was for another. In nginx: \
-                                 `proxy_cache off;`, and no `proxy_ignore_headers`.";
+pub(super) const REMEDY: &str = "let nothing in front keep what Portcullis answers, which says \
+                                 `no-store`: one user is given what was for another; in nginx: \
+                                 `proxy_cache off;`, and no `proxy_ignore_headers`";
 
 /// Of the attacks at `url`, `how_many` were answered so.
 pub(super) fn replayed(url: &str, how_many: &str) -> Finding {

@@ -1,7 +1,7 @@
 //! The findings of an attack: one for each header, the worst of what it came to, and one
 //! for all those that Portcullis treats alike.
 
-use super::alike::Alike;
+use super::alike::{Alike, DROP_ALIASES};
 use super::corpus::{Attack, Kind};
 use super::judge::{Outcome, judge};
 use super::replayed::replayed;
@@ -63,7 +63,9 @@ pub fn findings(url: &str, baseline: &ProbeAnswer, fired: &[Fired]) -> Vec<Findi
                 fired.len(),
                 unjudged.join("; ")
             ),
-            remedy: "Look what answered them, and run it again; limits of requests may be lifted meanwhile.".to_owned(),
+            remedy: "look what answered them, and run it again; limits of requests may be lifted \
+                     meanwhile"
+                .to_owned(),
             place: Place::address(url),
         });
     }
@@ -87,9 +89,12 @@ pub fn unverified(url: &str) -> Finding {
     Finding {
         id: FindingId::AttackUnverifiedTls,
         severity: Severity::Warning,
-        evidence: "the certificate was not verified: whoever answered has the session that was sent"
+        evidence:
+            "the certificate was not verified: whoever answered has the session that was sent"
+                .to_owned(),
+        remedy: "leave out --insecure; --ca names the authority of a certificate that the public \
+                 web doesn't know"
             .to_owned(),
-        remedy: "Leave out --insecure; --ca names the authority of a certificate that the public web doesn't know.".to_owned(),
         place: Place::address(url),
     }
 }
@@ -165,29 +170,29 @@ fn remedy(attack: &Attack) -> String {
     let name = title_case(&attack.header);
     let set = |value: &str| {
         format!(
-            "Let the proxy in front set it anew for every request; in nginx: \
+            "let the proxy in front set it anew for every request; in nginx: \
              `proxy_set_header {name} {value};`"
         )
     };
     match attack.kind {
         Kind::User => set("$identity"),
         Kind::Named => format!(
-            "{}, or `\"\"` where it has no value of its own; else take it out of passHeaders.",
+            "{}, or `\"\"` where it has no value of its own; else take it out of passHeaders",
             set("$its_value")
         ),
         Kind::Client => set("$remote_addr"),
         Kind::Proto => set("$scheme"),
         Kind::Host => set("$http_host"),
         Kind::Id => set("$request_id"),
-        Kind::Scopes | Kind::Foreign => format!(
-            "Let the proxy in front take it out; in nginx: `proxy_set_header {name} \"\";`"
-        ),
-        Kind::Alias => "Let the proxy in front drop such names; in nginx: \
-                        `underscores_in_headers off;` and `ignore_invalid_headers on;`, the defaults."
-            .to_owned(),
-        Kind::Connection => "Let the proxy in front ignore the client's `Connection`, and update it: \
-                             it takes out its own headers by the client's word."
-            .to_owned(),
+        Kind::Scopes | Kind::Foreign => {
+            format!("let the proxy in front take it out; in nginx: `proxy_set_header {name} \"\";`")
+        }
+        Kind::Alias => DROP_ALIASES.to_owned(),
+        Kind::Connection => {
+            "let the proxy in front ignore the client's `Connection`, and update it: \
+                             it takes out its own headers by the client's word"
+                .to_owned()
+        }
     }
 }
 

@@ -102,6 +102,12 @@ fn denied(reason: &'static str, fields: Vec<ProbedField>) -> Seen {
     }))
 }
 
+/// The doctor's remedies are no sentences.
+fn assert_is_like_others(remedy: &str) {
+    let is_lower = remedy.starts_with(|first: char| first.is_ascii_lowercase());
+    assert!(is_lower && !remedy.ends_with('.'), "{remedy}");
+}
+
 /// What is found of one attack: id, severity and key.
 fn found(attack: &Attack, seen: Seen) -> Vec<(FindingId, Severity, Option<String>)> {
     let fired = Fired {
@@ -110,6 +116,9 @@ fn found(attack: &Attack, seen: Seen) -> Vec<(FindingId, Severity, Option<String
         seen,
     };
     let findings = findings("https://h", &baseline(), &[fired]);
+    for finding in &findings {
+        assert_is_like_others(&finding.remedy);
+    }
     let told = findings.into_iter();
     told.map(|finding| (finding.id, finding.severity, finding.place.shown_key()))
         .collect()
@@ -419,8 +428,8 @@ fn a_clients_word_for_a_header_that_the_proxy_does_not_set_is_judged() {
 #[test]
 fn the_remedy_is_for_what_went_wrong() {
     for (seen, said) in [
-        (Seen::Refused(401), "Pass a session"),
-        (Seen::Redirected("302".to_owned()), "Pass a session"),
+        (Seen::Refused(401), "pass a session"),
+        (Seen::Redirected("302".to_owned()), "pass a session"),
         (Seen::Refused(404), "--admin"),
         (Seen::Unreachable("refused".to_owned()), "reach it"),
         (
@@ -434,7 +443,8 @@ fn the_remedy_is_for_what_went_wrong() {
     ] {
         let remedy = unanswered("https://h", &seen).remedy;
         assert!(remedy.contains(said), "{seen:?}: {remedy}");
-        let has_session = said == "Pass a session" || said == "--admin";
+        assert_is_like_others(&remedy);
+        let has_session = said == "pass a session" || said == "--admin";
         assert_eq!(remedy.contains("session"), has_session, "{remedy}");
     }
 }

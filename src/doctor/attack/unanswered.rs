@@ -10,8 +10,8 @@ use crate::doctor::{Finding, FindingId, Place, Severity};
 use crate::policy::Code;
 use crate::probe::Mark;
 
-const SESSION: &str = "Pass a session that may come in by -H, such as `cookie: …` as the browser \
-                       sends it; @FILE keeps it out of the history.";
+const SESSION: &str = "pass a session that may come in by -H, such as `cookie: …` as the browser \
+                       sends it; @FILE keeps it out of the history";
 
 /// The first header that Portcullis missed; none where that was not why it refused.
 fn missing(entry: &Entry) -> Option<&str> {
@@ -155,9 +155,9 @@ fn remedy(seen: &Seen) -> String {
     match seen {
         Seen::Denied(entry) => match missing(entry) {
             Some(name) => format!(
-                "The proxy in front doesn't set `{name}` for this request. Let it set it for each; in \
-                 nginx: `proxy_set_header {} …;`. Where it does so for a session alone, pass one by -H; \
-                 never this header: that would only hide it.",
+                "the proxy in front doesn't set `{name}` for this request: let it set it for each; in \
+                 nginx: `proxy_set_header {} …;`; where it does so for a session alone, pass one by -H, \
+                 and never this header: that would only hide it",
                 title_case(name)
             ),
             None => entry.remedy.clone().into_owned(),
@@ -166,13 +166,13 @@ fn remedy(seen: &Seen) -> String {
         Seen::Untrusted(_, distrust) => distrust.remedy().to_owned(),
         Seen::Replayed => replayed::REMEDY.to_owned(),
         Seen::Unreachable(_) => {
-            "Name the address as browsers do, with its scheme and port, and see that this host can \
-             reach it."
+            "name the address as browsers do, with its scheme and port, and see that this host can \
+             reach it"
                 .to_owned()
         }
-        Seen::Probe(_) => "Run it again, with no other attack at the same time.".to_owned(),
+        Seen::Probe(_) => "run it again, with no other attack at the same time".to_owned(),
         Seen::Refused(_) | Seen::Unknown(_) => format!(
-            "Name the running process that this address leads to by --config or --admin. {SESSION}"
+            "name the running process that this address leads to by --config or --admin; {SESSION}"
         ),
     }
 }
