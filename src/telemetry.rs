@@ -6,5 +6,7 @@ pub mod line_sink;
 pub mod log_format;
 pub mod logging;
 pub mod metrics;
+mod not_ready;
 
 pub use causes::with_causes;
+pub use not_ready::NotReady;

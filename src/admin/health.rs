@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use crate::telemetry::NotReady;
 use serde_json::{Value, json};
 
 /// What must hold before requests are welcome.
@@ -66,16 +67,16 @@ impl Health {
 
     /// Why requests are not welcome; empty when they are.
     pub fn reasons(&self) -> Vec<&'static str> {
+        use NotReady::{AssertionKeysMissing, Draining, ListenersNotBound, SecretsUnresolved};
         let unless = |flag: &AtomicBool, reason| (!flag.load(Ordering::Acquire)).then_some(reason);
-        [
-            unless(&self.listeners_bound, "listeners_not_bound"),
-            unless(&self.secrets_resolved, "secrets_unresolved"),
-            unless(&self.assertion_keys_at_hand, "assertion_keys_missing"),
-            self.is_draining().then_some("draining"),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        let reasons = [
+            unless(&self.listeners_bound, ListenersNotBound),
+            unless(&self.secrets_resolved, SecretsUnresolved),
+            unless(&self.assertion_keys_at_hand, AssertionKeysMissing),
+            self.is_draining().then_some(Draining),
+        ];
+        let reasons = reasons.into_iter().flatten();
+        reasons.map(NotReady::as_str).collect()
     }
 
     /// Records an attempt to reach the upstream.

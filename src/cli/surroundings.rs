@@ -111,22 +111,14 @@ fn is_there(folder: &Path) -> bool {
 }
 
 fn unresolved(state: &SecretState) -> Option<Unresolved> {
-    let SecretState {
-        surface,
-        source,
-        provider,
-        id,
-        state,
-        problem,
-    } = state;
-    let (State::Unresolved, Some(problem)) = (state, problem) else {
+    let (State::Unresolved, Some(problem)) = (state.state, &state.problem) else {
         return None;
     };
-    let (provider, id) = (provider.as_deref()?, id.as_deref()?);
+    let is_variable = state.source == Some(SecretSource::Env);
     Some(Unresolved {
-        key: surface.clone(),
-        reference: format!("{source}:{provider}:{id}"),
-        variable: (*source == SecretSource::Env.as_str()).then(|| id.to_owned()),
+        key: state.surface.clone(),
+        reference: state.reference()?,
+        variable: state.id.clone().filter(|_| is_variable),
         code: problem.code,
         message: problem.message.clone(),
         remedy: problem.remedy.clone().unwrap_or_default(),

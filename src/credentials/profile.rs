@@ -13,6 +13,7 @@ pub(super) use read::{is_sendable, millis, read, secret_text};
 
 use super::UnixMillis;
 use super::provider::CODEX;
+use super::status::CredentialKind;
 use crate::secrets::{SecretRef, SecretValue};
 
 /// A credential with a name.
@@ -83,14 +84,14 @@ impl Profile {
 }
 
 impl Login {
-    /// The kind in a word: `api_key`, `token`, `oauth`, `external`.
+    /// What it is, as a credential.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> CredentialKind {
         match self {
-            Self::ApiKey(_) => "api_key",
-            Self::Token { .. } => "token",
-            Self::OAuth(_) => "oauth",
-            Self::External(_) => "external",
+            Self::ApiKey(_) => CredentialKind::ApiKey,
+            Self::Token { .. } => CredentialKind::Token,
+            Self::OAuth(_) => CredentialKind::OAuth,
+            Self::External(_) => CredentialKind::External,
         }
     }
 

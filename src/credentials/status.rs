@@ -4,6 +4,7 @@
 use super::pool::PoolKey;
 use super::{Cooldown, Entry, Login, OAuthTokens, Profile, UnixMillis, Usage};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::time::Duration;
 
 /// A credential, without its secret.
@@ -17,8 +18,8 @@ pub struct CredentialStatus {
     pub agent: Option<String>,
     /// A profile's name, or a key's `#fingerprint`.
     pub name: String,
-    /// `api_key`, `token`, `oauth`, `external`, or `none` where there is no credential.
-    pub kind: String,
+    /// What it is.
+    pub kind: CredentialKind,
     /// What it is good for now.
     pub state: State,
     /// Whether it is renewed before it ends, so that its end is nobody's business: else
@@ -37,6 +38,46 @@ pub struct CredentialStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
+
+/// What a credential is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialKind {
+    /// A key, of the config's pools or a profile's.
+    ApiKey,
+    /// A bearer token that somebody put in.
+    Token,
+    /// A login that Portcullis made.
+    #[serde(rename = "oauth")]
+    OAuth,
+    /// Another program's login.
+    External,
+    /// There is no credential.
+    None,
+}
+
+impl CredentialKind {
+    /// As JSON has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ApiKey => "api_key",
+            Self::Token => "token",
+            Self::OAuth => "oauth",
+            Self::External => "external",
+            Self::None => "none",
+        }
+    }
+}
+
+impl fmt::Display for CredentialKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// What the name of a pool's key begins with, and no profile's.
+const POOL_KEY: char = '#';
 
 /// What a credential is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -171,7 +212,11 @@ impl CredentialStatus {
     /// The row of a key of `provider`'s pool.
     #[must_use]
     pub fn of_key(provider: &str, key: &PoolKey, fare: Fare, now: UnixMillis) -> Self {
-        let mut row = Self::new(provider, format!("#{}", key.fingerprint), "api_key");
+        let mut row = Self::new(
+            provider,
+            format!("{POOL_KEY}{}", key.fingerprint),
+            CredentialKind::ApiKey,
+        );
         row.detail = Some(key.origin.clone());
         row.fared(fare, now);
         row
@@ -184,7 +229,7 @@ impl CredentialStatus {
             Entry::Usable(profile) => Self::of_profile(profile, facts, now),
             Entry::Unusable { id, why } => {
                 let provider = id.split(':').next().unwrap_or_default();
-                let mut row = Self::new(provider, id.clone(), "none");
+                let mut row = Self::new(provider, id.clone(), CredentialKind::None);
                 row.state = State::Unusable;
                 row.detail = Some(why.to_string());
                 row
@@ -229,6 +274,12 @@ impl CredentialStatus {
         row
     }
 
+    /// Whether it is a key of a pool, which has no profile.
+    #[must_use]
+    pub fn is_pool_key(&self) -> bool {
+        self.kind == CredentialKind::ApiKey && self.name.starts_with(POOL_KEY)
+    }
+
     /// An order leaves it out.
     pub fn leave_out(&mut self) {
         if !matches!(self.state, State::Unusable) {
@@ -241,7 +292,7 @@ impl CredentialStatus {
     /// The row of a provider that has no credential.
     #[must_use]
     pub fn missing(provider: &str) -> Self {
-        let mut row = Self::new(provider, "-".to_owned(), "none");
+        let mut row = Self::new(provider, "-".to_owned(), CredentialKind::None);
         row.state = State::Missing;
         row
     }
@@ -249,18 +300,18 @@ impl CredentialStatus {
     /// The row of a key of the config whose secret is not to be had.
     #[must_use]
     pub fn unresolved(provider: &str, key: String, problem: String) -> Self {
-        let mut row = Self::new(provider, key, "api_key");
+        let mut row = Self::new(provider, key, CredentialKind::ApiKey);
         row.state = State::Unresolved;
         row.detail = Some(problem);
         row
     }
 
-    fn new(provider: &str, name: String, kind: &str) -> Self {
+    fn new(provider: &str, name: String, kind: CredentialKind) -> Self {
         Self {
             provider: provider.to_owned(),
             agent: None,
             name,
-            kind: kind.to_owned(),
+            kind,
             state: State::Ready,
             renews_itself: false,
             expires_at: None,
@@ -469,6 +520,14 @@ mod tests {
                 serde_json::from_str::<CredentialStatus>(&told).unwrap(),
                 row
             );
+        }
+    }
+
+    #[test]
+    fn json_and_people_read_the_same_kind() {
+        use CredentialKind::{ApiKey, External, None, OAuth, Token};
+        for kind in [ApiKey, Token, OAuth, External, None] {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::finding::{Finding, Place, Severity};
 use super::finding_id::FindingId;
-use crate::credentials::status::{CredentialStatus, State, Verdict};
+use crate::credentials::status::{CredentialKind, CredentialStatus, State, Verdict};
 use crate::credentials::{UnixMillis, words};
 use std::path::Path;
 use std::time::Duration;
@@ -100,7 +100,7 @@ fn finding(row: &CredentialStatus, config: &Path, now: UnixMillis) -> Finding {
 
 fn remedy(row: &CredentialStatus) -> String {
     let provider = &row.provider;
-    match (row.state, row.kind.as_str()) {
+    match (row.state, row.kind) {
         (State::Unusable, _) => format!(
             "put the credential in anew, or take it out with `portcullis models auth logout {}`",
             row.name
@@ -111,27 +111,33 @@ fn remedy(row: &CredentialStatus) -> String {
         (State::Missing, _) => format!(
             "set a key (`models.providers.{provider}.apiKey`), or log in with `portcullis models auth`"
         ),
-        (_, "external") => "let the program that owns the login renew it".to_owned(),
-        (_, "api_key") if row.name.starts_with('#') => {
+        (_, CredentialKind::External) => "let the program that owns the login renew it".to_owned(),
+        _ if row.is_pool_key() => {
             let origin = row.detail.as_deref().unwrap_or("where it is configured");
             format!("put another key in its place ({origin})")
         }
-        (_, kind) => renewal(row, kind),
+        _ => renewal(row),
     }
 }
 
 /// The command that puts another credential in this one's place, and in no other's.
-fn renewal(row: &CredentialStatus, kind: &str) -> String {
+fn renewal(row: &CredentialStatus) -> String {
     // The name says whose it was when it was put in: `openai:default` may be a login.
     let (provider, name) = row
         .name
         .split_once(':')
         .unwrap_or((&row.provider, "default"));
-    let mut command = match kind {
-        "oauth" => format!("portcullis models auth login --provider {provider}"),
-        "token" if provider == "anthropic" => "portcullis models auth setup-token".to_owned(),
-        "token" => format!("portcullis models auth paste-token --provider {provider} --kind token"),
-        _ => format!("portcullis models auth paste-token --provider {provider}"),
+    let mut command = match row.kind {
+        CredentialKind::OAuth => format!("portcullis models auth login --provider {provider}"),
+        CredentialKind::Token if provider == "anthropic" => {
+            "portcullis models auth setup-token".to_owned()
+        }
+        CredentialKind::Token => {
+            format!("portcullis models auth paste-token --provider {provider} --kind token")
+        }
+        CredentialKind::ApiKey | CredentialKind::External | CredentialKind::None => {
+            format!("portcullis models auth paste-token --provider {provider}")
+        }
     };
     if name != "default" {
         command.push_str(&format!(" --profile-name {name}"));
@@ -149,9 +155,9 @@ mod tests {
     const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
     const DAY: Duration = Duration::from_secs(86_400);
 
-    fn row(kind: &str, state: State, expires_at: Option<UnixMillis>) -> CredentialStatus {
+    fn row(kind: CredentialKind, state: State, expires_at: Option<UnixMillis>) -> CredentialStatus {
         CredentialStatus {
-            kind: kind.to_owned(),
+            kind,
             state,
             expires_at: expires_at.map(|at| at.0),
             name: "anthropic:work".to_owned(),
@@ -164,19 +170,23 @@ mod tests {
         let config = Path::new("/etc/p.toml");
         for (row, id, evidence, remedy) in [
             (
-                row("token", State::Expired, Some(UnixMillis(NOW.0 - 7_200_000))),
+                row(
+                    CredentialKind::Token,
+                    State::Expired,
+                    Some(UnixMillis(NOW.0 - 7_200_000)),
+                ),
                 FindingId::ModelCredentialExpired,
                 "expired 2 h ago",
                 "setup-token --profile-name work",
             ),
             (
-                row("oauth", State::NeedsLogin, None),
+                row(CredentialKind::OAuth, State::NeedsLogin, None),
                 FindingId::ModelCredentialExpired,
                 "needs a login",
                 "auth login --provider anthropic --profile-name work",
             ),
             (
-                row("token", State::Ready, Some(NOW.plus(DAY / 2))),
+                row(CredentialKind::Token, State::Ready, Some(NOW.plus(DAY / 2))),
                 FindingId::ModelCredentialExpiring,
                 "expires in 12 h",
                 "setup-token",
@@ -188,13 +198,13 @@ mod tests {
                 "apiKey",
             ),
             (
-                row("api_key", State::Unresolved, None),
+                row(CredentialKind::ApiKey, State::Unresolved, None),
                 FindingId::ModelCredentialMissing,
                 "not to be had",
                 "secrets list",
             ),
             (
-                row("none", State::Unusable, None),
+                row(CredentialKind::None, State::Unusable, None),
                 FindingId::ModelCredentialMissing,
                 "no credential that could be used",
                 "logout anthropic:work",
@@ -207,8 +217,8 @@ mod tests {
             assert!(findings[0].remedy.contains(remedy), "{findings:?}");
         }
         let good = [
-            row("token", State::Ready, Some(NOW.plus(2 * DAY))),
-            row("api_key", State::CoolingDown, None),
+            row(CredentialKind::Token, State::Ready, Some(NOW.plus(2 * DAY))),
+            row(CredentialKind::ApiKey, State::CoolingDown, None),
         ];
         assert_eq!(check_model_credentials(&good, config, NOW, DAY), []);
     }

@@ -5,6 +5,7 @@ use super::facts::Facts;
 use super::finding::{Finding, Place, Severity};
 use super::finding_id::FindingId;
 use crate::config::Config;
+use crate::telemetry::NotReady;
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -253,7 +254,7 @@ fn helper(config: &Config, running: &Running) -> Option<Told> {
 fn keys(running: &Running) -> Option<Told> {
     let error = running.assertion.as_ref()?.error.as_deref();
     let mut reasons = running.not_ready_because.iter();
-    let has_none = reasons.any(|reason| reason == "assertion_keys_missing");
+    let has_none = reasons.any(|reason| reason == NotReady::AssertionKeysMissing.as_str());
     let why = |error: Option<&str>| error.map_or_else(String::new, |it| format!(" ({it})"));
     let (severity, evidence) = match (has_none, error) {
         (true, error) => (

@@ -2,6 +2,7 @@
 //! of the last attempt to replace it.
 
 use crate::admin::{ReloadFailure, ReloadOutcome, ReloadProblem, Reloaded};
+use crate::secrets::SecretSource;
 use crate::snapshot::{IGNORED_INACTIVE, SecretState, Snapshot, State};
 use crate::telemetry::metrics::Metrics;
 use crate::unix_time::unix_seconds;
@@ -209,7 +210,7 @@ impl Serving {
                 tracing::info!(
                     code = IGNORED_INACTIVE,
                     secret.surface = secret.surface,
-                    secret.source = secret.source,
+                    secret.source = secret.source.map(SecretSource::as_str),
                     secret.provider = secret.provider,
                     secret.id = secret.id,
                     "a reference is not resolved: nothing uses it"

@@ -2,9 +2,9 @@
 
 use super::BuildError;
 use crate::config::{Activity, Config, Surface};
-use crate::secrets::{Environment, SecretError, SecretInput, SecretRef, SecretValue};
+use crate::secrets::{Environment, SecretError, SecretInput, SecretRef, SecretSource, SecretValue};
 use crate::telemetry::with_causes;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A configuration's secrets.
@@ -21,8 +21,9 @@ pub struct Secrets {
 pub struct SecretState {
     /// The config key that wants it.
     pub surface: String,
-    /// `plain`, `env`, `file` or `exec`.
-    pub source: &'static str,
+    /// Where it is; none for a plain value: `plain` in JSON.
+    #[serde(serialize_with = "as_word")]
+    pub source: Option<SecretSource>,
     /// The provider's alias; none for a plain value.
     pub provider: Option<String>,
     /// The reference's id.
@@ -163,7 +164,22 @@ impl Secrets {
     }
 }
 
+fn as_word<S: Serializer>(source: &Option<SecretSource>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(source.map_or("plain", SecretSource::as_str))
+}
+
 impl SecretState {
+    /// Its reference, `env:default:TOKEN`; none for a plain value.
+    #[must_use]
+    pub fn reference(&self) -> Option<String> {
+        let source = self.source?.as_str();
+        Some(format!(
+            "{source}:{}:{}",
+            self.provider.as_ref()?,
+            self.id.as_ref()?
+        ))
+    }
+
     fn of(key: &str, input: &SecretInput, activity: Activity, error: Option<&SecretError>) -> Self {
         let problem = match (activity, error) {
             (Activity::Inactive(reason), _) => Some(SecretProblem {
@@ -189,7 +205,7 @@ impl SecretState {
         };
         Self {
             surface: key.to_owned(),
-            source: reference.map_or("plain", |reference| reference.id.source().as_str()),
+            source: reference.map(|reference| reference.id.source()),
             provider: reference.map(|reference| reference.provider.to_string()),
             id: reference.map(|reference| reference.id.as_str().to_owned()),
             state,

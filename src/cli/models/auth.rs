@@ -10,6 +10,7 @@ mod secret_input;
 use super::super::{EXIT_FAILURE, chain, output};
 use super::place::Place;
 use crate::credentials::order::ordered;
+use crate::credentials::status::CredentialKind;
 use crate::credentials::token_sink::Draft;
 use crate::credentials::{Entry, Profile, ProfileId, Sink, SinkError, profile};
 use clap::Subcommand;
@@ -140,8 +141,8 @@ fn store(place: &Place, profile: &Profile, is_default: bool) -> Result<Stored, A
 
 /// Whether a name is free, or its profile one that a new one is meant to replace: a key
 /// of `openai` and a login of `openai` would have one name, and aren't for one provider.
-fn check_free(sink: &Sink, id: &ProfileId, kind: &str) -> Result<(), AuthError> {
-    const LOGIN: &str = "oauth";
+fn check_free(sink: &Sink, id: &ProfileId, kind: CredentialKind) -> Result<(), AuthError> {
+    const LOGIN: CredentialKind = CredentialKind::OAuth;
     match sink.profile(id).map(|profile| profile.login.kind()) {
         Some(old) if (old == LOGIN) != (kind == LOGIN) => Err(AuthError::Refused(format!(
             "`{id}` is there already, as {old}: name another with --profile-name, or remove it \

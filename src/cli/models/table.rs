@@ -67,7 +67,7 @@ fn cells(row: &CredentialStatus, now: UnixMillis) -> [String; HEAD.len()] {
     let cells = [
         provider,
         row.name.clone(),
-        row.kind.replace('_', " "),
+        row.kind.as_str().replace('_', " "),
         state,
         expires,
         when(row.last_used).unwrap_or_else(|| "-".to_owned()),

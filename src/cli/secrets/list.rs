@@ -99,10 +99,8 @@ fn width(states: &[SecretState], of: impl Fn(&SecretState) -> &String) -> usize 
 
 /// `source:provider:id`, or that it stands in the configuration.
 fn origin(state: &SecretState) -> String {
-    match (&state.provider, &state.id) {
-        (Some(provider), Some(id)) => {
-            output::one_line(&format!("{}:{provider}:{id}", state.source))
-        }
-        _ => "in the configuration".to_owned(),
+    match state.reference() {
+        Some(reference) => output::one_line(&reference),
+        None => "in the configuration".to_owned(),
     }
 }

@@ -10,6 +10,7 @@ use super::{AuthError, Place, check_free, finish, profile_id, store};
 use crate::base_url::BaseUrl;
 use crate::credentials::oauth::{AnswerError, LoggedIn, LoginError, TokenError};
 use crate::credentials::provider::CODEX;
+use crate::credentials::status::CredentialKind;
 use crate::credentials::{Login, OAuthSettings, Profile, UnixMillis, words};
 use clap::{Args, ValueEnum};
 use std::io;
@@ -165,7 +166,7 @@ fn with_browser(place: &Place, settings: &OAuthSettings, arguments: &Arguments) 
     // Before the user has gone through it all.
     let is_free = place
         .sink
-        .update(|draft| check_free(&draft.sink(), &id, "oauth"));
+        .update(|draft| check_free(&draft.sink(), &id, CredentialKind::OAuth));
     if let Err(error) = is_free.map_err(AuthError::from).and_then(|free| free) {
         return finish(Err(error));
     }

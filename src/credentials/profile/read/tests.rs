@@ -76,7 +76,7 @@ fn a_login_of_another_program_is_for_its_own_provider_alone() {
     let Entry::Usable(profile) = external("anthropic", "claude-cli", "/home/x/c.json") else {
         panic!("unusable");
     };
-    assert_eq!(profile.login.kind(), "external");
+    assert_eq!(profile.login.kind().as_str(), "external");
     for (provider, program, file) in [
         ("openai", "claude-cli", "/x"),
         ("anthropic", "codex-cli", "/x"),
