@@ -31,6 +31,12 @@ pub(super) enum AskError {
     NoToken(#[source] Box<SecretError>),
     #[error("admin.token: {0}")]
     Token(#[source] TokenError),
+    #[error("${name}: {source}")]
+    Variable {
+        name: &'static str,
+        #[source]
+        source: TokenError,
+    },
     #[error(
         "can't reach the admin listener at {address}: is Portcullis running, and was it started with this address (else {option})?"
     )]

@@ -6,7 +6,9 @@ use crate::recorder::{Recorder, read_head};
 use crate::sidecar::{GATEWAY, IDENTITY, Setup, Sidecar};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -278,10 +280,35 @@ async fn an_answer_that_is_given_to_another_request_is_no_pass() {
     }
 }
 
+/// It could be taken for none, and nothing would say why the listener refuses.
+#[tokio::test]
+async fn a_token_that_nobody_could_send_is_told_of() {
+    let sidecar = Setup::new().spawn("http://127.0.0.1:9");
+    for token in [&b"caf\xe9"[..], b"", b"two words"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command
+            .args(["doctor", "--attack", "http://127.0.0.1:9"])
+            .args(["--admin", &sidecar.admin.to_string()])
+            .env_remove("PORTCULLIS_CONFIG")
+            .env("PORTCULLIS_ADMIN_TOKEN", OsStr::from_bytes(token));
+        let output = tokio::task::spawn_blocking(move || command.output());
+        let output = output.await.unwrap().unwrap();
+        let complained = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{complained}");
+        assert!(
+            complained.starts_with("portcullis: $PORTCULLIS_ADMIN_TOKEN: the token "),
+            "{complained}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn an_admin_listener_that_arms_nothing_or_is_not_there_ends_it() {
     let sidecar = Setup::new().spawn("http://127.0.0.1:9");
     let url = format!("http://{}", sidecar.address);
+    let session = tempfile::NamedTempFile::new().unwrap();
+    session.as_file().set_len((1 << 20) + 1).unwrap();
+    let large = format!("@{}", session.path().display());
     for (arguments, code, said) in [
         (
             &["--admin", "127.0.0.1:9"][..],
@@ -296,6 +323,8 @@ async fn an_admin_listener_that_arms_nothing_or_is_not_there_ends_it() {
         ),
         (&["--insecure", "--ca", "x"][..], 2, "cannot be used with"),
         (&["--ca", "/nowhere.pem"][..], 2, "/nowhere.pem"),
+        (&["-H", "@/dev/zero"][..], 2, "it is not a regular file"),
+        (&["-H", &large][..], 2, "it is larger than"),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
         command.args(["doctor", "--attack", &url]);

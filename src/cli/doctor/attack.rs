@@ -11,16 +11,22 @@ use crate::base_url::BaseUrl;
 use crate::config::Config;
 use crate::doctor::Finding;
 use crate::doctor::attack::{Front, OwnHeader, TlsTrust, unverified};
+use crate::regular_file;
 use crate::secrets::SecretValue;
-use crate::snapshot::Token;
+use crate::snapshot::{Token, TokenError};
 use crate::tls::{self, UpstreamTrust};
 use clap::Args;
+use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use zeroize::Zeroizing;
 
 /// Where the token is, for whoever has no configuration at hand.
 const TOKEN_VARIABLE: &str = "PORTCULLIS_ADMIN_TOKEN";
+
+/// The largest file of headers to send, in bytes: no proxy takes as long a head.
+const MAX_SESSION_BYTES: u64 = 1 << 20;
 
 /// What names the listener here.
 const OPTION: &str = "--admin";
@@ -133,9 +139,9 @@ impl Arguments {
         for (place, given) in self.headers.iter().enumerate() {
             let complain = |what: String| format!("-H, number {}: {what}", place + 1);
             let lines = match given.strip_prefix('@') {
-                Some(path) => std::fs::read_to_string(path)
+                Some(path) => session(Path::new(path))
                     .map_err(|error| complain(format!("{path}: {error}")))?,
-                None => given.clone(),
+                None => Zeroizing::new(given.clone()),
             };
             for line in lines.lines().filter(|line| !line.trim().is_empty()) {
                 let header = OwnHeader::parse(line);
@@ -146,10 +152,24 @@ impl Arguments {
     }
 }
 
+/// The lines of a file of headers.
+fn session(path: &Path) -> io::Result<Zeroizing<String>> {
+    let bytes = Zeroizing::new(regular_file::read(path, MAX_SESSION_BYTES)?);
+    let lines = std::str::from_utf8(&bytes)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not valid UTF-8"))?;
+    Ok(Zeroizing::new(lines.to_owned()))
+}
+
 fn token_of_variable() -> Result<Option<Token>, AskError> {
-    let token = std::env::var(TOKEN_VARIABLE).ok();
-    token
-        .map(|token| Token::new(SecretValue::new(token)))
-        .transpose()
-        .map_err(AskError::Token)
+    let Some(token) = std::env::var_os(TOKEN_VARIABLE) else {
+        return Ok(None);
+    };
+    let token = token
+        .into_string()
+        .map_err(|_| TokenError::NotVisibleAscii)
+        .and_then(|token| Token::new(SecretValue::new(token)));
+    token.map(Some).map_err(|source| AskError::Variable {
+        name: TOKEN_VARIABLE,
+        source,
+    })
 }
