@@ -55,21 +55,31 @@ pub fn audit_secrets(config: &Config, facts: &Facts, unresolved: &[Unresolved]) 
 }
 
 fn plaintext(config: &Config, facts: &Facts) -> Vec<Finding> {
+    let mut findings = on_surfaces(config, facts);
+    findings.extend(in_variables(config, facts));
+    findings.extend(in_arguments(config, facts));
+    findings
+}
+
+/// A secret in the config, which is as bad as the file is open.
+fn in_plain(facts: &Facts, evidence: String, remedy: String, place: Place) -> Finding {
     const READ: u32 = 0o044;
-    let config_file = facts.config_file.seen();
-    let severity = match config_file {
+    let severity = match facts.config_file.seen() {
         Some(FileFacts { mode, .. }) if mode & READ != 0 => Severity::Critical,
         _ => Severity::Warning,
     };
-    let finding = |evidence: String, remedy: String, place: Place| Finding {
+    Finding {
         id: FindingId::PlaintextFound,
         severity,
         evidence,
         remedy,
         place,
-    };
+    }
+}
+
+fn on_surfaces(config: &Config, facts: &Facts) -> Vec<Finding> {
     let surfaces = config.surfaces().into_iter();
-    let on_surfaces = surfaces.filter_map(|surface| {
+    let found = surfaces.filter_map(|surface| {
         let Surface {
             key,
             input,
@@ -88,7 +98,8 @@ fn plaintext(config: &Config, facts: &Facts) -> Vec<Finding> {
         } else {
             ""
         };
-        Some(finding(
+        Some(in_plain(
+            facts,
             format!("the secret stands in the config itself{use_of_it}"),
             format!(
                 "{remedy}put it into a file, the environment or a password store, write \"$NAME\" \
@@ -97,7 +108,12 @@ fn plaintext(config: &Config, facts: &Facts) -> Vec<Finding> {
             facts.at_key(&key),
         ))
     });
-    let in_variables = config.secrets.listed().flat_map(|(provider, listed)| {
+    found.collect()
+}
+
+/// Variables that are set for commands.
+fn in_variables(config: &Config, facts: &Facts) -> Vec<Finding> {
+    let found = config.secrets.listed().flat_map(|(provider, listed)| {
         let set = match listed {
             Provider::Exec(exec) => Some(&exec.env),
             Provider::Env(_) | Provider::File(_) => None,
@@ -108,7 +124,8 @@ fn plaintext(config: &Config, facts: &Facts) -> Vec<Finding> {
             let table = format!("secrets.providers.{provider}.env");
             let key = format!("{table}.{name}");
             let place = facts.at_key_as(&key, if shown(name).is_some() { &key } else { &table });
-            finding(
+            in_plain(
+                facts,
                 "a variable whose name is that of a credential is set in the config itself"
                     .to_owned(),
                 format!(
@@ -119,7 +136,11 @@ fn plaintext(config: &Config, facts: &Facts) -> Vec<Finding> {
             )
         })
     });
-    let in_arguments = config.secrets.listed().flat_map(|(provider, listed)| {
+    found.collect()
+}
+
+fn in_arguments(config: &Config, facts: &Facts) -> Vec<Finding> {
+    let found = config.secrets.listed().flat_map(|(provider, listed)| {
         let arguments = match listed {
             Provider::Exec(exec) => exec.args.as_slice(),
             Provider::Env(_) | Provider::File(_) => &[],
@@ -141,10 +162,7 @@ fn plaintext(config: &Config, facts: &Facts) -> Vec<Finding> {
             place: facts.at_key(&format!("secrets.providers.{provider}.args[{index}]")),
         })
     });
-    on_surfaces
-        .chain(in_variables)
-        .chain(in_arguments)
-        .collect()
+    found.collect()
 }
 
 /// On the config's own file.

@@ -36,9 +36,37 @@ pub fn check_token_sinks(problems: &[String], config: &Path) -> Vec<Finding> {
 }
 
 fn finding(row: &CredentialStatus, config: &Path, now: UnixMillis) -> Finding {
+    let (id, severity) = fault(row.state);
+    let key = match &row.agent {
+        Some(agent) => format!("agents.{agent}"),
+        None => format!("models.providers.{}", row.provider),
+    };
+    Finding {
+        id,
+        severity,
+        evidence: evidence(row, now),
+        remedy: remedy(row),
+        place: Place::key(config, key),
+    }
+}
+
+fn fault(state: State) -> (FindingId, Severity) {
+    use FindingId::{ModelCredentialExpired, ModelCredentialExpiring, ModelCredentialMissing};
+    match state {
+        State::Expired | State::NeedsLogin | State::Rejected => {
+            (ModelCredentialExpired, Severity::Critical)
+        }
+        State::Unresolved | State::Missing => (ModelCredentialMissing, Severity::Critical),
+        State::Unusable => (ModelCredentialMissing, Severity::Warning),
+        State::Ready | State::CoolingDown | State::LeftOut => {
+            (ModelCredentialExpiring, Severity::Warning)
+        }
+    }
+}
+
+fn evidence(row: &CredentialStatus, now: UnixMillis) -> String {
     let CredentialStatus {
         provider,
-        agent,
         name,
         state,
         expires_at,
@@ -48,53 +76,14 @@ fn finding(row: &CredentialStatus, config: &Path, now: UnixMillis) -> Finding {
     let detail = detail.as_deref().unwrap_or("no more is known");
     let when = expires_at.map(|at| words::relative(now, UnixMillis(at)));
     let when = when.as_deref().unwrap_or("at a time that is not known");
-    let (id, severity, evidence) = match state {
-        State::Expired => (
-            FindingId::ModelCredentialExpired,
-            Severity::Critical,
-            format!("`{name}` expired {when}"),
-        ),
-        State::NeedsLogin => (
-            FindingId::ModelCredentialExpired,
-            Severity::Critical,
-            format!("`{name}` needs a login: {detail}"),
-        ),
-        State::Unresolved => (
-            FindingId::ModelCredentialMissing,
-            Severity::Critical,
-            format!("the secret of `{name}` is not to be had: {detail}"),
-        ),
-        State::Unusable => (
-            FindingId::ModelCredentialMissing,
-            Severity::Warning,
-            format!("`{name}` is no credential that could be used: {detail}"),
-        ),
-        State::Missing => (
-            FindingId::ModelCredentialMissing,
-            Severity::Critical,
-            format!("`{provider}` is configured and has no credential"),
-        ),
-        State::Rejected => (
-            FindingId::ModelCredentialExpired,
-            Severity::Critical,
-            format!("`{provider}` answers 401 to `{name}`"),
-        ),
-        State::Ready | State::CoolingDown | State::LeftOut => (
-            FindingId::ModelCredentialExpiring,
-            Severity::Warning,
-            format!("`{name}` expires {when}"),
-        ),
-    };
-    let key = match agent {
-        Some(agent) => format!("agents.{agent}"),
-        None => format!("models.providers.{provider}"),
-    };
-    Finding {
-        id,
-        severity,
-        evidence,
-        remedy: remedy(row),
-        place: Place::key(config, key),
+    match state {
+        State::Expired => format!("`{name}` expired {when}"),
+        State::NeedsLogin => format!("`{name}` needs a login: {detail}"),
+        State::Unresolved => format!("the secret of `{name}` is not to be had: {detail}"),
+        State::Unusable => format!("`{name}` is no credential that could be used: {detail}"),
+        State::Missing => format!("`{provider}` is configured and has no credential"),
+        State::Rejected => format!("`{provider}` answers 401 to `{name}`"),
+        State::Ready | State::CoolingDown | State::LeftOut => format!("`{name}` expires {when}"),
     }
 }
 

@@ -165,13 +165,13 @@ impl Front {
             transport.flush().await?;
             let mut bytes = Vec::new();
             loop {
-                if let Some(reply) = read(&shot, &bytes, false)? {
+                if let Some(reply) = read(&shot, &bytes, Connection::Open)? {
                     return Ok(reply);
                 }
                 let mut piece = [0; 8 * 1024];
                 let count = transport.read(&mut piece).await?;
                 if count == 0 {
-                    return read(&shot, &bytes, true)?.ok_or(FrontError::Malformed);
+                    return read(&shot, &bytes, Connection::Ended)?.ok_or(FrontError::Malformed);
                 }
                 bytes.extend_from_slice(&piece[..count]);
                 if bytes.len() > MAX_ANSWER_BYTES {
@@ -223,8 +223,15 @@ impl Front {
     }
 }
 
+/// Whether more can come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Connection {
+    Open,
+    Ended,
+}
+
 /// Reads an answer to `shot` out of what has come; none: more is to come.
-fn read(shot: &Shot, bytes: &[u8], is_all: bool) -> Result<Option<Reply>, FrontError> {
+fn read(shot: &Shot, bytes: &[u8], connection: Connection) -> Result<Option<Reply>, FrontError> {
     let mut rest = bytes;
     loop {
         let length = HeadScanner::default()
@@ -251,7 +258,8 @@ fn read(shot: &Shot, bytes: &[u8], is_all: bool) -> Result<Option<Reply>, FrontE
         {
             body.extend_from_slice(piece);
         }
-        let has_ended = decoder.is_done() || is_all && decoder.ends_with_connection();
+        let has_ended =
+            decoder.is_done() || connection == Connection::Ended && decoder.ends_with_connection();
         if !has_ended {
             return Ok(None);
         }

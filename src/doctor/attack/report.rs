@@ -100,69 +100,61 @@ pub fn unverified(url: &str) -> Finding {
 }
 
 pub(super) fn finding(url: &str, attack: &Attack, outcome: &Outcome) -> Finding {
-    use Severity::{Critical, Info, Warning};
-    let Attack { kind, value, .. } = attack;
-    let sent = match kind {
-        Kind::Connection => format!("`Connection: {value}`"),
-        _ => format!("`{}: {value}`", attack.header),
-    };
-    let (id, severity, evidence) = match outcome {
-        Outcome::Believed(what) => (
-            FindingId::AttackHeaderBelieved,
-            match kind {
-                Kind::Id => Warning,
-                _ => Critical,
-            },
-            format!("{sent} of the client's was taken as {what}"),
-        ),
-        Outcome::Cut => (
-            FindingId::AttackHeaderBelieved,
-            Warning,
-            format!(
-                "{sent} of the client's was taken as a cut of the user's scopes, which it can't \
-                 widen"
-            ),
-        ),
-        Outcome::Dropped => (
-            FindingId::AttackHeaderPassed,
-            Warning,
-            format!("{sent} of the client's reached Portcullis, which passes it to nobody"),
-        ),
-        Outcome::Outranked => (
-            FindingId::AttackHeaderPassed,
-            Info,
-            format!(
-                "{sent} of the client's reached Portcullis before the address that the proxy in \
-                 front adds, which is the one that counts"
-            ),
-        ),
-        Outcome::Denied(reason) => (
-            FindingId::AttackHeaderPassed,
-            Warning,
-            format!(
-                "{sent} of the client's reached Portcullis, which refuses such requests: {reason}"
-            ),
-        ),
-        Outcome::Removed => (
-            FindingId::AttackHeaderRemoved,
-            Warning,
-            format!(
-                "with {sent} a client takes away the proxy's own `{}`",
-                attack.header
-            ),
-        ),
-        Outcome::Unjudged(why) => (FindingId::AttackUnjudged, Warning, why.clone()),
-    };
-    let header = match kind {
+    let (id, severity) = verdict(attack, outcome);
+    let header = match attack.kind {
         Kind::Connection => format!("connection: {}", attack.header),
         _ => attack.header.to_ascii_lowercase(),
     };
     Finding {
         id,
         severity,
-        evidence,
+        evidence: evidence(attack, outcome),
         remedy: remedy(attack),
         place: Place::header(url, header),
+    }
+}
+
+fn verdict(attack: &Attack, outcome: &Outcome) -> (FindingId, Severity) {
+    use FindingId::{
+        AttackHeaderBelieved, AttackHeaderPassed, AttackHeaderRemoved, AttackUnjudged,
+    };
+    use Severity::{Critical, Info, Warning};
+    match outcome {
+        Outcome::Believed(_) if attack.kind == Kind::Id => (AttackHeaderBelieved, Warning),
+        Outcome::Believed(_) => (AttackHeaderBelieved, Critical),
+        Outcome::Cut => (AttackHeaderBelieved, Warning),
+        Outcome::Dropped | Outcome::Denied(_) => (AttackHeaderPassed, Warning),
+        Outcome::Outranked => (AttackHeaderPassed, Info),
+        Outcome::Removed => (AttackHeaderRemoved, Warning),
+        Outcome::Unjudged(_) => (AttackUnjudged, Warning),
+    }
+}
+
+fn evidence(attack: &Attack, outcome: &Outcome) -> String {
+    let sent = match attack.kind {
+        Kind::Connection => format!("`Connection: {}`", attack.value),
+        _ => format!("`{}: {}`", attack.header, attack.value),
+    };
+    match outcome {
+        Outcome::Believed(what) => format!("{sent} of the client's was taken as {what}"),
+        Outcome::Cut => format!(
+            "{sent} of the client's was taken as a cut of the user's scopes, which it can't widen"
+        ),
+        Outcome::Dropped => {
+            format!("{sent} of the client's reached Portcullis, which passes it to nobody")
+        }
+        Outcome::Outranked => format!(
+            "{sent} of the client's reached Portcullis before the address that the proxy in front \
+             adds, which is the one that counts"
+        ),
+        Outcome::Denied(reason) => format!(
+            "{sent} of the client's reached Portcullis, which refuses such requests: {reason}"
+        ),
+        Outcome::Removed => format!(
+            "with {sent} a client takes away the proxy's own `{}`",
+            attack.header
+        ),
+        Outcome::Unjudged(why) => why.clone(),
     }
 }
 

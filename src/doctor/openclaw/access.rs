@@ -9,6 +9,8 @@ use crate::config::ScopeRule;
 use crate::policy::{SET_FIELDS, is_foreign};
 
 pub(super) const MODE: &str = "gateway.auth.mode";
+/// In both configs.
+const REQUIRED: &str = "gateway.auth.trustedProxy.requiredHeaders";
 const CREDENTIAL: &str = "upstream.credential";
 
 /// The mode, with the credential that belongs to it.
@@ -131,66 +133,62 @@ fn user_header(sides: &Sides<'_>) -> Option<Finding> {
 }
 
 fn required_headers(sides: &Sides<'_>) -> Vec<Finding> {
-    let key = "gateway.auth.trustedProxy.requiredHeaders";
-    let trusted_proxy = &sides.here.config.gateway.trusted_proxy;
-    let named = [
-        &[trusted_proxy.user_header.clone()][..],
-        &trusted_proxy.required_headers,
-        &trusted_proxy.pass_headers,
-    ]
-    .concat();
-    let credential = sides.here.config.upstream.credential.as_ref();
-    let credential = credential.map(|credential| credential.header.as_str());
-    let sends_scopes = !matches!(trusted_proxy.scopes, ScopeRule::Unset);
-    let is_sent = |name: &str| {
-        name == "host"
-            || SET_FIELDS.contains(&name)
-            || named.iter().any(|known| known.as_str() == name)
-            || credential == Some(name)
-            || (sends_scopes && name == "x-openclaw-scopes")
-    };
-    let required = sides.there.texts(key).this().unwrap_or_default();
+    let required = sides.there.texts(REQUIRED).this().unwrap_or_default();
+    let required = required.items.iter();
     let missing: Vec<String> = required
-        .items
-        .iter()
         .map(|name| name.trim().to_ascii_lowercase())
-        .filter(|name| !is_sent(name))
+        .filter(|name| !is_sent(sides, name))
         .collect();
     let (dropped, unsure): (Vec<String>, Vec<String>) =
         missing.into_iter().partition(|name| is_foreign(name));
     let mut findings = Vec::new();
     if !dropped.is_empty() {
+        let dropped = listed(&dropped);
         findings.push(sides.at_gateway(
             FindingId::OpenclawRequiredHeaders,
             Severity::Critical,
-            key,
+            REQUIRED,
             format!(
-                "the gateway demands {}, which Portcullis takes out: every request is refused",
-                listed(&dropped)
+                "the gateway demands {dropped}, which Portcullis takes out: every request is refused"
             ),
             format!(
-                "take {} out of {key} in openclaw.json; or, where the identity proxy always sets it, \
-                 add it to gateway.auth.trustedProxy.requiredHeaders in Portcullis' config",
-                listed(&dropped)
+                "take {dropped} out of {REQUIRED} in openclaw.json; or, where the identity proxy \
+                 always sets it, add it to {REQUIRED} in Portcullis' config"
             ),
         ));
     }
     if !unsure.is_empty() {
+        let unsure = listed(&unsure);
         findings.push(sides.at_gateway(
             FindingId::OpenclawRequiredHeaders,
             Severity::Warning,
-            key,
+            REQUIRED,
             format!(
-                "the gateway demands {}, which Portcullis neither sets nor asks for: requests \
-                 without it are refused, and clients may set it themselves",
-                listed(&unsure)
+                "the gateway demands {unsure}, which Portcullis neither sets nor asks for: requests \
+                 without it are refused, and clients may set it themselves"
             ),
             format!(
-                "add {} to gateway.auth.trustedProxy.requiredHeaders in Portcullis' config where the \
-                 identity proxy always sets it, or take it out of openclaw.json",
-                listed(&unsure)
+                "add {unsure} to {REQUIRED} in Portcullis' config where the identity proxy always \
+                 sets it, or take it out of openclaw.json"
             ),
         ));
     }
     findings
+}
+
+/// Whether every request that reaches the gateway has this header.
+fn is_sent(sides: &Sides<'_>, name: &str) -> bool {
+    let config = sides.here.config;
+    let trusted_proxy = &config.gateway.trusted_proxy;
+    let mut named = [&trusted_proxy.user_header]
+        .into_iter()
+        .chain(&trusted_proxy.required_headers)
+        .chain(&trusted_proxy.pass_headers);
+    let credential = config.upstream.credential.as_ref();
+    let sends_scopes = !matches!(trusted_proxy.scopes, ScopeRule::Unset);
+    name == "host"
+        || SET_FIELDS.contains(&name)
+        || named.any(|known| known.as_str() == name)
+        || credential.is_some_and(|credential| credential.header.as_str() == name)
+        || (sends_scopes && name == "x-openclaw-scopes")
 }

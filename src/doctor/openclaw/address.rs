@@ -58,28 +58,47 @@ fn trusted(sides: &Sides<'_>, sources: &BTreeSet<IpAddr>) -> Vec<Finding> {
         .filter_map(|entry| TrustedNets::parse([entry]).ok())
         .collect();
     let mut findings = Vec::new();
-    let is_trusted = |source: &&IpAddr| nets.iter().any(|net| net.contains(**source));
-    let strangers: Vec<&IpAddr> = sources.iter().filter(|it| !is_trusted(it)).collect();
     // An entry that wasn't read may be Portcullis'.
-    if !strangers.is_empty() && entries.is_complete() {
-        let quoted: Vec<String> = strangers.iter().map(|it| format!("\"{it}\"")).collect();
-        findings.push(sides.at_gateway(
-            FindingId::OpenclawTrustedProxies,
-            Severity::Critical,
-            TRUSTED,
-            format!(
-                "Portcullis comes from {}, which the gateway does not trust: every request is \
-                 refused",
-                listed(&strangers)
-            ),
-            format!("add {} to {TRUSTED} in openclaw.json", listed(&quoted)),
-        ));
+    if entries.is_complete() {
+        findings.extend(untrusted(sides, sources, &nets));
     }
     // Where Portcullis comes from isn't known: then nothing can be one too many.
-    if sources.is_empty() {
-        return findings;
+    if !sources.is_empty() {
+        findings.extend(trusted_beside(sides, sources, &nets));
     }
-    let all: Vec<IpNet> = nets.iter().flat_map(TrustedNets::iter).collect();
+    findings
+}
+
+/// Addresses of Portcullis' that the gateway does not trust.
+fn untrusted(
+    sides: &Sides<'_>,
+    sources: &BTreeSet<IpAddr>,
+    nets: &[TrustedNets],
+) -> Option<Finding> {
+    let is_trusted = |source: &&IpAddr| nets.iter().any(|net| net.contains(**source));
+    let strangers: Vec<&IpAddr> = sources.iter().filter(|it| !is_trusted(it)).collect();
+    if strangers.is_empty() {
+        return None;
+    }
+    let quoted: Vec<String> = strangers.iter().map(|it| format!("\"{it}\"")).collect();
+    Some(sides.at_gateway(
+        FindingId::OpenclawTrustedProxies,
+        Severity::Critical,
+        TRUSTED,
+        format!(
+            "Portcullis comes from {}, which the gateway does not trust: every request is refused",
+            listed(&strangers)
+        ),
+        format!("add {} to {TRUSTED} in openclaw.json", listed(&quoted)),
+    ))
+}
+
+/// Addresses that the gateway trusts and Portcullis doesn't come from.
+fn trusted_beside(
+    sides: &Sides<'_>,
+    sources: &BTreeSet<IpAddr>,
+    nets: &[TrustedNets],
+) -> Option<Finding> {
     // Who has one of loopback's addresses has the others, too.
     let is_loopback = sources.iter().any(IpAddr::is_loopback);
     let is_ours = |net: &IpNet| {
@@ -87,30 +106,31 @@ fn trusted(sides: &Sides<'_>, sources: &BTreeSet<IpAddr>) -> Vec<Finding> {
         sources.iter().any(is_source)
             || (is_loopback && net.prefix_len() == net.max_prefix_len() && net.addr().is_loopback())
     };
-    let others: Vec<IpNet> = all.into_iter().filter(|net| !is_ours(net)).collect();
-    if !others.is_empty() {
-        let is_hopeless = |net: &IpNet| {
-            net.prefix_len() == 0
-                || excess(*net).is_some_and(|(severity, _)| severity == Severity::Critical)
-        };
-        let severity = match others.iter().any(is_hopeless) {
-            true => Severity::Critical,
-            false => Severity::Warning,
-        };
-        let kept: Vec<String> = sources.iter().map(|it| format!("\"{it}\"")).collect();
-        findings.push(sides.at_gateway(
-            FindingId::OpenclawTrustedProxies,
-            severity,
-            TRUSTED,
-            format!(
-                "the gateway trusts {} beside Portcullis: whoever has such an address may go past \
-                 it, and is refused as a client behind it",
-                listed(&others)
-            ),
-            format!("set {TRUSTED} to [{}] in openclaw.json", kept.join(", ")),
-        ));
+    let all = nets.iter().flat_map(TrustedNets::iter);
+    let others: Vec<IpNet> = all.filter(|net| !is_ours(net)).collect();
+    if others.is_empty() {
+        return None;
     }
-    findings
+    let is_hopeless = |net: &IpNet| {
+        net.prefix_len() == 0
+            || excess(*net).is_some_and(|(severity, _)| severity == Severity::Critical)
+    };
+    let severity = match others.iter().any(is_hopeless) {
+        true => Severity::Critical,
+        false => Severity::Warning,
+    };
+    let kept: Vec<String> = sources.iter().map(|it| format!("\"{it}\"")).collect();
+    Some(sides.at_gateway(
+        FindingId::OpenclawTrustedProxies,
+        severity,
+        TRUSTED,
+        format!(
+            "the gateway trusts {} beside Portcullis: whoever has such an address may go past it, \
+             and is refused as a client behind it",
+            listed(&others)
+        ),
+        format!("set {TRUSTED} to [{}] in openclaw.json", kept.join(", ")),
+    ))
 }
 
 /// The gateway takes its own host's addresses for a trick, unless they are loopback.
