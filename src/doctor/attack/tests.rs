@@ -149,7 +149,7 @@ fn what_the_proxy_in_front_overwrites_is_no_finding() {
 #[test]
 fn what_is_dropped_here_is_a_warning_and_what_is_believed_is_critical() {
     use FindingId::{AttackHeaderBelieved as Believed, AttackHeaderPassed as Passed};
-    use Severity::{Critical, Info};
+    use Severity::{Critical, Info, Warning};
     let came = |attack: &Attack, role| field(&attack.header, &attack.value, role);
     let one = |id, severity, attack: &Attack| vec![(id, severity, Some(attack.header.clone()))];
 
@@ -199,6 +199,13 @@ fn what_is_dropped_here_is_a_warning_and_what_is_believed_is_critical() {
         answer.upstream.push(came(&scopes, Role::Scopes));
     });
     assert_eq!(found(&scopes, seen), one(Believed, Critical, &scopes));
+    // Fewer of the user's own are all that came of it.
+    let seen = permitted(|answer| {
+        answer.received.push(came(&scopes, Role::Scopes));
+        let cut = field(&scopes.header, "operator.read", Role::Scopes);
+        answer.upstream.push(cut);
+    });
+    assert_eq!(found(&scopes, seen), one(Believed, Warning, &scopes));
 }
 
 #[test]
