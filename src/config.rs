@@ -238,6 +238,16 @@ fn read(root: &Section<'_>, walk: &mut Walk<'_>) -> Option<Config> {
     if let (Some(upstream), Some(gateway)) = (&upstream, &gateway.gateway) {
         check_credential(upstream, gateway, root, walk);
     }
+    if let (Some(listen), Some(gateway)) = (&listen, &gateway.gateway)
+        && listen.tcp.is_empty()
+        && gateway.trusted_proxy.client_names.is_some()
+    {
+        walk.warn(
+            &root.locate(&["gateway", "auth", "trustedProxy", "clientCertNames"]),
+            "has no effect: `unix:` addresses alone are listened on, where the kernel says who \
+             connects (`listen.unixPeerUids`) and nobody shows a certificate",
+        );
+    }
     Some(Config {
         listen: listen?.listen,
         upstream: upstream?,

@@ -232,6 +232,18 @@ fn names_of_certificates_need_an_authority_and_stand_for_one_each() {
         assert!(got[0].contains(expected), "{names} {tls}: {got:#?}");
         assert!(got[0].starts_with("gateway.auth.trustedProxy.clientCertNames"));
     }
+    // A Unix socket's peer is whom the kernel says.
+    let unix = naming("[\"a\"]", &with_ca).replace(
+        "\"127.0.0.1:8443\"",
+        "\"unix:/run/portcullis/p.sock\"\nunixPeerUids = [33]",
+    );
+    let told = warnings(&unix);
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(
+        told[0].contains("clientCertNames: has no effect"),
+        "{told:#?}"
+    );
+    assert!(warnings(&naming("[\"a\"]", &with_ca)).is_empty());
 }
 
 #[test]
