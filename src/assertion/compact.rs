@@ -108,23 +108,23 @@ impl<'a> Compact<'a> {
 
     /// The claims, each name once (RFC 7519 §4).
     pub(super) fn claims(&self) -> Result<Map<String, Value>, Mismatch> {
-        serde_json::from_slice::<Claims>(&self.claims)
-            .map(|claims| claims.0)
-            .map_err(|_| {
-                Mismatch::new(
-                    "claims that can't be read",
-                    "a JSON object with each name once",
-                )
-            })
+        read_members(&self.claims).ok_or_else(|| {
+            Mismatch::new(
+                "claims that can't be read",
+                "a JSON object with each name once",
+            )
+        })
     }
 }
 
-/// RFC 7519 §7.2 asks for UTF-8 and an object. A structure would be read from an array as
-/// well, and members that are passed over may hold any bytes.
+/// The members that are passed over count as well: none may come twice (RFC 7515 §4).
 fn read_header(bytes: &[u8]) -> Option<Header> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let is_object = bytes.trim_ascii_start().starts_with(b"{");
-    is_object.then(|| serde_json::from_str(text).ok())?
+    serde_json::from_value(Value::Object(read_members(bytes)?)).ok()
+}
+
+fn read_members(bytes: &[u8]) -> Option<Map<String, Value>> {
+    let members: Members = serde_json::from_slice(bytes).ok()?;
+    Some(members.0)
 }
 
 impl Header {
@@ -163,9 +163,9 @@ fn is_there<'de, D: Deserializer<'de>>(member: D) -> Result<bool, D::Error> {
 }
 
 /// An object whose names are all different.
-struct Claims(Map<String, Value>);
+struct Members(Map<String, Value>);
 
-impl<'de> Deserialize<'de> for Claims {
+impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Distinct)
     }
@@ -174,20 +174,20 @@ impl<'de> Deserialize<'de> for Claims {
 struct Distinct;
 
 impl<'de> Visitor<'de> for Distinct {
-    type Value = Claims;
+    type Value = Members;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Claims, A::Error> {
-        let mut claims = Map::new();
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Members, A::Error> {
+        let mut members = Map::new();
         while let Some((name, value)) = entries.next_entry::<String, Value>()? {
-            if claims.insert(name, value).is_some() {
+            if members.insert(name, value).is_some() {
                 return Err(serde::de::Error::custom("a name comes twice"));
             }
         }
-        Ok(Claims(claims))
+        Ok(Members(members))
     }
 }
 

@@ -243,9 +243,18 @@ fn a_token_has_one_reading_or_none() {
         judged(&verifier, &signer.token_of(header, &claims), NOW),
         twice
     );
-    let header_twice = r#"{"alg":"none","alg":"ES256","kid":"a"}"#;
-    let token = signer.token_of(header_twice, &good_claims().to_string());
-    assert!(judged(&verifier, &token, NOW).starts_with("got a header that can't be read"));
+    for header in [
+        r#"{"alg":"none","alg":"ES256","kid":"a"}"#,
+        // Of members that are passed over.
+        r#"{"alg":"ES256","kid":"a","x":1,"x":2}"#,
+    ] {
+        let token = signer.token_of(header, &good_claims().to_string());
+        let told = judged(&verifier, &token, NOW);
+        assert!(
+            told.starts_with("got a header that can't be read"),
+            "{told}"
+        );
+    }
     for claims in ["[]", "null", "\"x\"", "", "{", r#"{"a":1} x"#] {
         assert_eq!(
             judged(&verifier, &signer.token_of(header, claims), NOW),
