@@ -4,6 +4,7 @@
 //! the way to the gateway; the checks are pure, and turn a config and those facts into
 //! [`Finding`]s.
 
+mod above;
 mod assignment;
 pub mod attack;
 mod audit;
@@ -14,6 +15,7 @@ mod environment_file;
 mod facts;
 mod finding;
 mod finding_id;
+mod guard;
 mod key_lines;
 mod look;
 mod model_credentials;
@@ -28,13 +30,14 @@ mod words;
 pub use assignment::Assignment;
 pub use audit::{Unresolved, audit_secrets};
 pub use checklist::check_deployment;
-pub use custody::{FileFacts, Guard, GuardedFile};
+pub use custody::{FileFacts, GuardedFile};
 pub use deployment::{
     Answer, Certificate, Deployment, Gateway, Key, ServiceProcess, Target, UsersUnread,
 };
 pub use facts::Facts;
-pub use finding::{Finding, Place, Severity, Tally};
+pub use finding::{Finding, Place, Severity, Tally, worst_first};
 pub use finding_id::FindingId;
+pub use guard::{Below, Guard};
 pub use key_lines::KeyLines;
 pub use look::Look;
 pub use model_credentials::{check_model_credentials, check_token_sinks};

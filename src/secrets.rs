@@ -26,7 +26,7 @@ pub use error::SecretError;
 pub(crate) use exec::answers;
 pub use exec::{
     AnswerProblem, CUSTODY_REMEDY, CommandProblem, ExecError, ExecHelper, ExecProvider,
-    HelperError, HelperStart, Listed, Unlisted, Way, check_custody, custody_way,
+    HelperError, HelperStart, Listed, Unlisted, Way, check_custody, custody_way, is_read_only,
     kill_running_commands, reap_orphans, serve_commands, way_to,
 };
 pub use file::{Custody, Exposure, FileError, FileMode, FileProvider, is_in_volume, read_own_file};

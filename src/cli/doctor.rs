@@ -12,7 +12,7 @@ use crate::authority::Authority;
 use crate::credentials::UnixMillis;
 use crate::doctor::{
     Deployment, Finding, OpenClaw, Severity, check_deployment, check_model_credentials,
-    check_openclaw, check_token_sinks,
+    check_openclaw, check_token_sinks, worst_first,
 };
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -94,8 +94,8 @@ fn examine(arguments: &Arguments) -> ExitCode {
 
 /// Prints the findings, the worst first. Without a configuration they are of the attacked
 /// address alone.
-fn tell(mut findings: Vec<Finding>, config: Option<&Path>, arguments: &Arguments) -> ExitCode {
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+fn tell(findings: Vec<Finding>, config: Option<&Path>, arguments: &Arguments) -> ExitCode {
+    let findings = worst_first(findings);
     let worst = findings.first().map(|finding| finding.severity);
     let written = if arguments.json {
         output::json(report::json(&findings, config))

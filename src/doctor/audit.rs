@@ -2,10 +2,11 @@
 //! others, and references without a value.
 
 use super::assignment::shown;
-use super::custody::{self, FileFacts, Guard, not_examined};
+use super::custody::{self, FileFacts, not_examined};
 use super::facts::Facts;
-use super::finding::{Finding, Place, Severity};
+use super::finding::{Finding, Place, Severity, worst_first};
 use super::finding_id::FindingId;
+use super::guard::Guard;
 use super::look::Look;
 use super::unit_environment;
 use crate::config::{Activity, Config, Surface};
@@ -41,7 +42,7 @@ pub fn audit_secrets(config: &Config, facts: &Facts, unresolved: &[Unresolved]) 
     findings.extend(config_file(facts, guard));
     let guarded = facts.guarded.iter();
     findings.extend(guarded.flat_map(|file| {
-        let line = facts.key_lines.of(&file.key);
+        let line = facts.line_of(file);
         custody::check(file, line, facts.user)
     }));
     findings.extend(unit_environment::check(config, &facts.units, facts.user));
@@ -50,8 +51,7 @@ pub fn audit_secrets(config: &Config, facts: &Facts, unresolved: &[Unresolved]) 
             .iter()
             .map(|unresolved| without_value(unresolved, facts)),
     );
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    findings
+    worst_first(findings)
 }
 
 fn plaintext(config: &Config, facts: &Facts) -> Vec<Finding> {

@@ -48,7 +48,7 @@ pub fn check_deployment(config: &Config, facts: &Facts, deployment: &Deployment)
         findings.extend(check(&ground));
     }
     findings.extend(deployment.rule_files.iter().flat_map(|file| {
-        let line = facts.key_lines.of(&file.key);
+        let line = facts.line_of(file);
         custody::check(file, line, facts.user)
     }));
     findings

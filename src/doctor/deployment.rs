@@ -11,7 +11,9 @@ pub use certificate::{Certificate, Key};
 pub use gateway::{Answer, Gateway, Target};
 pub use processes::ServiceProcess;
 
-use super::custody::{FileFacts, Guard, GuardedFile};
+use super::above::with_way;
+use super::custody::{FileFacts, GuardedFile};
+use super::guard::{Below, Guard};
 use super::look::Look;
 use crate::config::{Config, UsersError};
 use crate::policy::AllowUsers;
@@ -44,7 +46,8 @@ pub struct Deployment {
     pub chain: Vec<Certificate>,
     /// Who may pass; an error says why that can't be told.
     pub users: Result<AllowUsers, UsersUnread>,
-    /// Files beside the secrets that decide who may pass, or who gets what is sent.
+    /// Files beside the secrets that decide who may pass, or who gets what is sent, and what
+    /// leads to them.
     pub rule_files: Vec<GuardedFile>,
 }
 
@@ -154,16 +157,17 @@ impl From<UsersError> for UsersUnread {
 fn rule_files(config: &Config) -> Vec<GuardedFile> {
     let named = config.named_files().into_iter();
     let rules = named.filter(|file| !file.role.is_secret());
-    let mut files: Vec<_> = rules.map(GuardedFile::from).collect();
+    let rules = rules.map(GuardedFile::from);
+    let mut files: Vec<_> = rules.flat_map(with_way).collect();
     let folders = config.models.sinks();
     files.extend(folders.filter_map(|(key, folder)| {
         let facts = Look::from(folder.metadata()).map(|facts| FileFacts::from(&facts));
         // There is none before the first login.
         (facts != Look::Missing).then(|| GuardedFile {
-            what: "the folder of logins",
-            key,
+            what: "the folder of logins".into(),
+            key: Some(key),
             path: folder.to_owned(),
-            guard: Guard::CommandFolder,
+            guard: Guard::Above(Below::Logins),
             facts,
         })
     }));

@@ -1,15 +1,17 @@
 //! Looks at the files that a config depends on. Content is read only of units
 //! and of the files that they take variables from.
 
-use super::custody::{FileFacts, Guard, GuardedFile};
+use super::above::{above, with_way};
+use super::custody::{FileFacts, GuardedFile};
 use super::finding::Place;
+use super::guard::{Below, Guard};
 use super::key_lines::KeyLines;
 use super::look::Look;
 use super::units::Units;
 use crate::config::{Config, FileRole, MAX_CONFIG_BYTES, NamedFile};
 use crate::credentials::TokenSink;
 use crate::regular_file;
-use crate::secrets::{Custody, Environment, Provider, custody_way, is_in_volume, way_to};
+use crate::secrets::{Custody, Environment, Provider, is_in_volume};
 use nix::unistd::User;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -28,7 +30,7 @@ pub struct Facts {
     pub config_file: Look<FileFacts>,
     /// Where in it the keys are.
     pub key_lines: KeyLines,
-    /// The files that the config names and that must be guarded.
+    /// The files of secrets and commands, and what leads to them and to the config.
     pub guarded: Vec<GuardedFile>,
     /// The units that run Portcullis.
     pub units: Units,
@@ -65,6 +67,11 @@ impl Facts {
     #[must_use]
     pub fn at_key(&self, key: &str) -> Place {
         self.at_key_as(key, key)
+    }
+
+    /// Where the config names a file.
+    pub(super) fn line_of(&self, file: &GuardedFile) -> Option<usize> {
+        self.key_lines.of(file.key.as_deref()?)
     }
 
     /// Where the config has a key, which is not to be shown in full.
@@ -107,16 +114,22 @@ fn key_lines(config: &Path) -> KeyLines {
     text.map_or_else(KeyLines::default, KeyLines::read)
 }
 
+/// The config itself is left to the audit, which knows whether it holds secrets.
 fn guarded(config: &Config, config_path: &Path, environment: Environment<'_>) -> Vec<GuardedFile> {
-    let mut files = Vec::new();
-    if let Some(name) = config.secrets.first_command() {
-        let key = format!("secrets.providers.{name}.command");
-        files.extend(above_config(config_path, &key));
-    }
-    let above_config: Vec<_> = files.iter().map(|file| file.path.clone()).collect();
+    let command = config.secrets.first_command();
+    let mut files = above(&GuardedFile {
+        what: "the config".into(),
+        key: command.map(|name| format!("secrets.providers.{name}.command")),
+        path: config_path.to_owned(),
+        guard: Guard::Above(match command {
+            Some(_) => Below::CommandsConfig,
+            None => Below::Config,
+        }),
+        facts: Look::Missing,
+    });
     let named = config.named_files().into_iter();
     let secrets = named.filter(|file| file.role.is_secret());
-    files.extend(secrets.map(GuardedFile::from));
+    files.extend(secrets.map(GuardedFile::from).flat_map(with_way));
     for (key, folder) in config.models.sinks() {
         let path = TokenSink::new(folder.to_owned()).path();
         // There is none before the first login.
@@ -131,30 +144,21 @@ fn guarded(config: &Config, config_path: &Path, environment: Environment<'_>) ->
             Provider::File(provider) => {
                 let guard = Guard::Held(provider.custody);
                 const WHAT: &str = "the file of secrets";
-                files.push(match provider.location(environment) {
-                    Ok(path) => file(WHAT, key("path"), path, guard),
-                    Err(error) => GuardedFile {
-                        what: WHAT,
-                        key: key("path"),
+                match provider.location(environment) {
+                    Ok(path) => files.extend(with_way(file(WHAT, key("path"), path, guard))),
+                    Err(error) => files.push(GuardedFile {
+                        what: WHAT.into(),
+                        key: Some(key("path")),
                         path: provider.path.clone(),
                         guard,
                         facts: Look::Hidden(error.to_string()),
-                    },
-                });
+                    }),
+                }
             }
             Provider::Exec(provider) => {
-                let command = &provider.command;
-                let guard = Guard::Command;
-                files.push(file("the command", key("command"), command.clone(), guard));
-                let mut folders = folders_above(command);
-                folders.retain(|folder| !above_config.contains(folder));
-                files.extend(folders.into_iter().map(|path| GuardedFile {
-                    what: "a folder above the command",
-                    key: key("command"),
-                    facts: Look::from(path.metadata()).map(|facts| FileFacts::from(&facts)),
-                    path,
-                    guard: Guard::CommandFolder,
-                }));
+                let command = provider.command.clone();
+                let command = file("the command", key("command"), command, Guard::Command);
+                files.extend(with_way(command));
             }
         }
     }
@@ -182,49 +186,11 @@ impl From<NamedFile<'_>> for GuardedFile {
 
 fn file(what: &'static str, key: String, path: PathBuf, guard: Guard) -> GuardedFile {
     GuardedFile {
-        what,
-        key,
+        what: what.into(),
+        key: Some(key),
         facts: FileFacts::of(&path),
         path,
         guard,
-    }
-}
-
-/// What leads to a config that names commands by `key`: who may change any of it names
-/// others. That the file itself isn't there, its own check tells.
-fn above_config(config_path: &Path, key: &str) -> Vec<GuardedFile> {
-    let Ok(way) = custody_way(config_path) else {
-        return Vec::new();
-    };
-    let guarded = |what, path: PathBuf, facts| GuardedFile {
-        what,
-        key: key.to_owned(),
-        path,
-        guard: Guard::ConfigFolder,
-        facts,
-    };
-    let folders = way.folders.into_iter().map(|path| {
-        let facts = Look::from(path.metadata()).map(|facts| FileFacts::from(&facts));
-        guarded("a folder above the config", path, facts)
-    });
-    let links = way.links.into_iter().map(|path| {
-        // A symlink's own mode counts for nothing.
-        let facts = Look::from(path.symlink_metadata()).map(|facts| FileFacts {
-            owner: facts.uid(),
-            mode: 0,
-        });
-        guarded("a symlink on the way to the config", path, facts)
-    });
-    folders.chain(links).collect()
-}
-
-/// The folders in which a name of the command's path, or of a symlink on the way, is
-/// looked up. Who may write one puts another in its place.
-fn folders_above(command: &Path) -> Vec<PathBuf> {
-    match way_to(command) {
-        Ok(way) => way.folders,
-        // It isn't there, and the folders where it should be still count.
-        Err(_) => command.ancestors().skip(1).map(Path::to_owned).collect(),
     }
 }
 
@@ -269,31 +235,5 @@ mod tests {
         assert_eq!(FileFacts::of(&link), facts);
         assert!(matches!(FileFacts::of(folder.path()), Look::Hidden(_)));
         assert_eq!(FileFacts::of(&file.join("below")), Look::Missing);
-    }
-
-    #[test]
-    fn the_folders_above_a_command_are_those_of_both_its_names() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().canonicalize().unwrap();
-        fs::create_dir_all(root.join("cellar/op")).unwrap();
-        fs::create_dir(root.join("bin")).unwrap();
-        fs::write(root.join("cellar/op/op"), "").unwrap();
-        symlink("../cellar/op/op", root.join("bin/op")).unwrap();
-        let above = folders_above(&root.join("bin/op"));
-        for (name, is_above) in [
-            ("bin", true),
-            ("cellar/op", true),
-            ("cellar", true),
-            ("", true),
-            ("bin/op", false),
-            ("cellar/op/op", false),
-        ] {
-            let path = root.join(name);
-            let found = above.iter().filter(|known| **known == path).count();
-            assert_eq!(found, usize::from(is_above), "{name} {above:?}");
-        }
-        assert!(above.contains(&PathBuf::from("/")));
-        let missing = folders_above(Path::new("/nonexistent/op"));
-        assert_eq!(missing, [Path::new("/nonexistent"), Path::new("/")]);
     }
 }

@@ -3,6 +3,8 @@
 use super::finding_id::FindingId;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -71,6 +73,21 @@ impl Finding {
             place,
         }
     }
+}
+
+/// The worst first. A folder that leads to several files is told of once, for the sake of
+/// that file for which it is worst.
+#[must_use]
+pub fn worst_first(mut findings: Vec<Finding>) -> Vec<Finding> {
+    findings.sort_by_key(|finding| Reverse(finding.severity));
+    let mut told = BTreeSet::new();
+    findings.retain(|finding| match &finding.place {
+        Place::File { path, .. } if finding.id == FindingId::FileModeBroad => {
+            told.insert((path.clone(), finding.remedy.clone()))
+        }
+        _ => true,
+    });
+    findings
 }
 
 /// How many findings there are of each severity.
@@ -245,6 +262,25 @@ mod tests {
             assert_eq!(serde_json::to_value(severity).unwrap(), severity.as_str());
         }
         assert!(Severity::Critical > Severity::Warning && Severity::Warning > Severity::Info);
+    }
+
+    #[test]
+    fn a_file_that_is_open_for_several_reasons_is_told_of_once() {
+        let finding = |id, severity, file: &str, key: &str, remedy: &str| {
+            Finding::at(Place::key(Path::new(file), key), id, severity, "", remedy)
+        };
+        use FindingId::{FileModeBroad, TrustedProxiesWide};
+        use Severity::{Critical, Warning};
+        let found = worst_first(vec![
+            finding(FileModeBroad, Warning, "/x", "a", "chmod"),
+            finding(FileModeBroad, Critical, "/x", "b", "chmod"),
+            finding(FileModeBroad, Critical, "/x", "c", "chown"),
+            finding(FileModeBroad, Critical, "/y", "b", "chmod"),
+            finding(TrustedProxiesWide, Warning, "/x", "d", "list"),
+            finding(TrustedProxiesWide, Warning, "/x", "d", "list"),
+        ]);
+        let keys: Vec<_> = found.iter().filter_map(|it| it.place.shown_key()).collect();
+        assert_eq!(keys, ["b", "c", "b", "d", "d"]);
     }
 
     #[test]

@@ -3,9 +3,10 @@
 //! says not to put secrets there.
 
 use super::assignment::{Assignment, shown};
-use super::custody::{self, Guard, not_examined};
+use super::custody::{self, not_examined};
 use super::finding::{Finding, Place, Severity};
 use super::finding_id::FindingId;
+use super::guard::Guard;
 use super::look::Look;
 use super::units::{EnvironmentFile, Fragment, Units};
 use crate::config::Config;

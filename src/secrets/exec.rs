@@ -13,7 +13,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use command::{CUSTODY_REMEDY, CommandProblem, check_custody, custody_way};
+pub use command::{CUSTODY_REMEDY, CommandProblem, check_custody, custody_way, is_read_only};
 pub use group::reap_orphans;
 pub use helper::{ExecHelper, HelperError, HelperStart, Listed, Unlisted, serve as serve_commands};
 pub use protocol::AnswerProblem;

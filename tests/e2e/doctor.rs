@@ -1,6 +1,7 @@
 //! `portcullis doctor` on a whole deployment: good, then with one mistake at a time,
 //! which is found, and which its remedy mends.
 
+mod folders;
 mod host;
 mod mistakes;
 mod onlooker;

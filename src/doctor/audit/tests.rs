@@ -220,9 +220,9 @@ fn guarded_files_are_judged_and_the_worst_comes_first() {
     let (config, lines) = config("");
     let mut facts = facts(0o600, lines);
     let file = |key: &str, guard, mode| GuardedFile {
-        what: "a file",
-        key: key.to_owned(),
-        path: "/x".into(),
+        what: "a file".into(),
+        key: Some(key.to_owned()),
+        path: PathBuf::from("/x").join(key),
         guard,
         facts: Look::Seen(FileFacts { owner: 1000, mode }),
     };

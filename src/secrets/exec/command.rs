@@ -131,19 +131,23 @@ pub fn check_custody(file: &Path) -> Result<(), CommandProblem> {
     check_links(&way, user)
 }
 
-/// The way to a file that names commands. Nothing is put into a folder of a file system
-/// that is mounted to be read only, as Kubernetes' volumes are, whose modes say otherwise:
-/// those are left out.
+/// The way to a file that nobody else may replace. Nothing is put into a folder that
+/// [`is_read_only`]: those are left out.
 ///
 /// # Errors
 /// As [`way_to`].
 pub fn custody_way(file: &Path) -> io::Result<Way> {
     let mut way = way_to(&std::path::absolute(file)?)?;
-    way.folders.retain(|folder| {
-        let system = statvfs(folder);
-        !system.is_ok_and(|system| system.flags().contains(FsFlags::ST_RDONLY))
-    });
+    way.folders.retain(|folder| !is_read_only(folder));
     Ok(way)
+}
+
+/// Whether a folder is of a file system that is mounted to be read only, as Kubernetes'
+/// volumes are, whose modes say otherwise.
+#[must_use]
+pub fn is_read_only(folder: &Path) -> bool {
+    let system = statvfs(folder);
+    system.is_ok_and(|system| system.flags().contains(FsFlags::ST_RDONLY))
 }
 
 fn check_links(way: &Way, user: u32) -> Result<(), CommandProblem> {

@@ -8,6 +8,7 @@ use rcgen::{
 use serde_json::Value;
 use std::fmt;
 use std::fs;
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -249,6 +250,16 @@ impl Host {
         let status = Command::new("sh").args(["-c", command]).status();
         assert!(status.unwrap().success(), "{command}");
     }
+}
+
+/// Only root can give a file away; where this isn't root, it is said that nothing is tested.
+pub(super) fn is_root_as_this_needs() -> bool {
+    let is_root = nix::unistd::geteuid().is_root();
+    if !is_root {
+        let loud = b"\n*** SKIPPED: only root can give a file away ***\n";
+        let _ = std::io::stderr().write_all(loud);
+    }
+    is_root
 }
 
 fn named(name: &str) -> DistinguishedName {
