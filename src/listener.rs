@@ -13,6 +13,7 @@ mod unix_socket;
 pub use interfaces::hold_settings;
 pub use redirect::Redirect;
 pub use socket::{Listener, bind};
+pub use unix_socket::SocketFile;
 
 use crate::drain::Drain;
 use crate::forwarded::Scheme;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
 
@@ -54,6 +54,14 @@ impl Listen {
         self.addresses.iter().filter_map(|address| match address {
             ListenAddress::Tcp(address) => Some(*address),
             ListenAddress::Unix(_) => None,
+        })
+    }
+
+    /// The front door's Unix sockets.
+    pub fn sockets(&self) -> impl Iterator<Item = &Path> {
+        self.addresses.iter().filter_map(|address| match address {
+            ListenAddress::Tcp(_) => None,
+            ListenAddress::Unix(path) => Some(path.as_path()),
         })
     }
 }

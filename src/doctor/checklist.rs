@@ -6,6 +6,7 @@ mod front_tls;
 mod gateway;
 mod requests;
 mod service;
+mod sockets;
 mod sources;
 mod users;
 pub(super) mod width;
@@ -43,6 +44,7 @@ pub fn check_deployment(config: &Config, facts: &Facts, deployment: &Deployment)
         certificate::check,
         exposure::check,
         service::check,
+        sockets::check,
         requests::check,
     ] {
         findings.extend(check(&ground));

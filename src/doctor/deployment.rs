@@ -2,16 +2,18 @@
 //! the gateway, the running process, the certificate and the list of users.
 
 mod certificate;
+mod front_socket;
 mod gateway;
 mod interfaces;
 mod processes;
 mod sockets;
 
 pub use certificate::{Certificate, Key};
+pub use front_socket::FrontSocket;
 pub use gateway::{Answer, Gateway, Target};
 pub use processes::ServiceProcess;
 
-use super::above::with_way;
+use super::above::{above, with_way};
 use super::custody::{FileFacts, GuardedFile};
 use super::guard::{Below, Guard};
 use super::look::Look;
@@ -46,6 +48,10 @@ pub struct Deployment {
     pub chain: Vec<Certificate>,
     /// Who may pass; an error says why that can't be told.
     pub users: Result<AllowUsers, UsersUnread>,
+    /// The Unix sockets of the front door.
+    pub sockets: Vec<FrontSocket>,
+    /// Whether the running process answers, and so tells of its sockets itself.
+    pub has_answered: bool,
     /// Files beside the secrets that decide who may pass, or who gets what is sent, and what
     /// leads to them.
     pub rule_files: Vec<GuardedFile>,
@@ -85,6 +91,8 @@ impl Deployment {
                 .map(|(_, hard)| hard),
             chain: tls.map_or_else(Vec::new, |tls| certificate::read_chain(&tls.cert_path)),
             users: users.map_err(UsersUnread::from),
+            sockets: config.listen.sockets().map(FrontSocket::of).collect(),
+            has_answered: false,
             rule_files: rule_files(config),
         }
     }
@@ -159,6 +167,15 @@ fn rule_files(config: &Config) -> Vec<GuardedFile> {
     let rules = named.filter(|file| !file.role.is_secret());
     let rules = rules.map(GuardedFile::from);
     let mut files: Vec<_> = rules.flat_map(with_way).collect();
+    files.extend(config.listen.sockets().flat_map(|path| {
+        above(&GuardedFile {
+            what: "the Unix socket".into(),
+            key: Some("listen.address".to_owned()),
+            path: path.to_owned(),
+            guard: Guard::Above(Below::Socket),
+            facts: Look::Missing,
+        })
+    }));
     let folders = config.models.sinks();
     files.extend(folders.filter_map(|(key, folder)| {
         let facts = Look::from(folder.metadata()).map(|facts| FileFacts::from(&facts));

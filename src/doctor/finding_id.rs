@@ -77,6 +77,8 @@ kinds! {
     LocalInterfaceTrusted = "LOCAL_INTERFACE_TRUSTED",
     /// More addresses may say where a connection comes from than load balancers have.
     ProxyProtocolWide = "PROXY_PROTOCOL_WIDE",
+    /// A Unix socket isn't the one that the running process listens at.
+    SocketDisplaced = "SOCKET_DISPLACED",
     /// The front door has an address of the Internet.
     ListenerPublic = "LISTENER_PUBLIC",
     /// Any user whom a trusted proxy names may pass.

@@ -44,6 +44,8 @@ pub enum Below {
     Authorities,
     /// A secret. Another user's file isn't taken for it.
     Secret,
+    /// A socket that sources connect to.
+    Socket,
 }
 
 const READ_BY_OTHERS: u32 = 0o004;
@@ -130,6 +132,7 @@ impl Guard {
             Self::Above(Below::Config | CommandsConfig | Below::Rule | Below::Authorities) => {
                 Severity::Critical
             }
+            Self::Above(Below::Socket) => Severity::Critical,
             Self::Private | Self::Held(_) | Self::Command => Severity::Warning,
             Self::Above(Below::Command | Logins | Key | Below::Secret) => Severity::Warning,
         }
@@ -165,6 +168,10 @@ impl Below {
             Self::Rule => "; who may put another there decides who may pass",
             Self::Authorities => "; who may put others there decides who gets what is sent there",
             Self::Secret => "; who may write there can take it away",
+            Self::Socket => {
+                "; who may put a socket of his own there is sent what is meant for Portcullis, \
+                 sessions and all"
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::telemetry::NotReady;
 use serde::Deserialize;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const ASSERTION: &str = "gateway.auth.trustedProxy.assertion";
 const ADMIN: &str = "admin.address";
@@ -33,6 +33,14 @@ pub struct Running {
     confinement: Option<Confinement>,
     #[serde(default)]
     assertion: Option<Keys>,
+    #[serde(default)]
+    listeners: Option<Listeners>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Listeners {
+    #[serde(default)]
+    displaced: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -95,7 +103,28 @@ pub fn check_running(config: &Config, facts: &Facts, running: &Running) -> Vec<F
         helper(config, running),
         keys(running),
     ];
-    told.into_iter().flatten().map(finding).collect()
+    let sockets = running.listeners.iter().flat_map(|it| &it.displaced);
+    let sockets = sockets.map(|path| displaced(facts, path, "it has been removed or replaced"));
+    let told = told.into_iter().flatten().map(finding);
+    told.chain(sockets).collect()
+}
+
+/// That a Unix socket isn't the one that the running process listens at.
+pub(super) fn displaced(facts: &Facts, path: &Path, how: &str) -> Finding {
+    let path = path.display();
+    Finding::at(
+        facts.at_key("listen.address"),
+        FindingId::SocketDisplaced,
+        Severity::Critical,
+        format!(
+            "the running process is not reached at unix:{path}: {how}; whoever put another there \
+             is sent what is meant for Portcullis, sessions and all"
+        ),
+        format!(
+            "find out who did it, let nobody else write the folder of {path}, and restart \
+             Portcullis"
+        ),
+    )
 }
 
 /// That the running process can't be asked, and `why`.

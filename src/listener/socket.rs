@@ -1,6 +1,6 @@
 //! The sockets that the front door listens on, and what comes out of them.
 
-use super::unix_socket::UnixSocket;
+use super::unix_socket::{SocketFile, UnixSocket};
 use crate::config::ListenAddress;
 use crate::policy::Source;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -46,6 +46,15 @@ impl Listener {
         match self {
             Self::Tcp(tcp) => tcp.local_addr().map(ListenAddress::Tcp),
             Self::Unix(unix) => Ok(ListenAddress::Unix(unix.path().to_owned())),
+        }
+    }
+
+    /// Which file it is, where it is one.
+    #[must_use]
+    pub fn socket_file(&self) -> Option<&SocketFile> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Unix(unix) => Some(unix.file()),
         }
     }
 

@@ -21,9 +21,29 @@ static MASK: Mutex<()> = Mutex::new(());
 #[derive(Debug)]
 pub struct UnixSocket {
     pub(super) listener: UnixListener,
+    file: SocketFile,
+}
+
+/// Where a socket was bound, and as which file.
+#[derive(Debug, Clone)]
+pub struct SocketFile {
     path: PathBuf,
     /// Device and inode: another process may have put its own in our place.
-    file: (u64, u64),
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    /// Where it was bound.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it is still there, and no other file.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|found| identity(&found) == self.identity)
+    }
 }
 
 impl UnixSocket {
@@ -35,26 +55,27 @@ impl UnixSocket {
     pub(super) fn bind(path: &Path) -> io::Result<Self> {
         clear(path)?;
         let listener = bind_open_to_all(path)?;
-        let file = whose(path)?;
-        Ok(Self {
-            listener,
+        let file = SocketFile {
             path: path.to_owned(),
-            file,
-        })
+            identity: whose(path)?,
+        };
+        Ok(Self { listener, file })
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
+    }
+
+    pub(super) fn file(&self) -> &SocketFile {
+        &self.file
     }
 }
 
 impl Drop for UnixSocket {
     fn drop(&mut self) {
-        let still_ours =
-            fs::symlink_metadata(&self.path).is_ok_and(|found| identity(&found) == self.file);
-        if still_ours {
+        if self.file.is_in_place() {
             // Whoever has removed it meanwhile has done what this would.
-            let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(self.path());
         }
     }
 }
@@ -122,8 +143,11 @@ mod tests {
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists(), "the standard library leaves it");
         let successor = UnixSocket::bind(&path).unwrap();
-        fs::remove_file(&path).unwrap();
+        assert!(successor.file().is_in_place());
+        fs::rename(&path, folder.path().join("aside")).unwrap();
+        assert!(!successor.file().is_in_place());
         let other = UnixSocket::bind(&path).unwrap();
+        assert!(!successor.file().is_in_place() && other.file().is_in_place());
         drop(successor);
         assert!(path.exists(), "it is another's now");
         drop(other);

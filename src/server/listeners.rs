@@ -2,7 +2,7 @@
 
 use super::ServerError;
 use crate::config::{Config, ListenAddress};
-use crate::listener::{self, Listener, Redirect};
+use crate::listener::{self, Listener, Redirect, SocketFile};
 use serde::{Serialize, Serializer};
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
@@ -25,6 +25,9 @@ pub(super) struct Addresses {
     pub(super) admin: SocketAddr,
     pub(super) probe: Option<SocketAddr>,
     pub(super) models: Option<SocketAddr>,
+    /// The Unix sockets; shown are those that somebody has removed or replaced.
+    #[serde(rename = "displaced", serialize_with = "displaced")]
+    pub(super) sockets: Vec<SocketFile>,
 }
 
 impl Listeners {
@@ -71,6 +74,12 @@ impl Listeners {
             admin: address(&self.admin),
             probe: self.probe.as_ref().map(address),
             models: self.models.as_ref().map(address),
+            sockets: self
+                .front
+                .iter()
+                .filter_map(Listener::socket_file)
+                .cloned()
+                .collect(),
         }
     }
 }
@@ -100,6 +109,11 @@ fn as_written<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(addresses.iter().map(ToString::to_string))
+}
+
+fn displaced<S: Serializer>(sockets: &[SocketFile], serializer: S) -> Result<S::Ok, S::Error> {
+    let displaced = sockets.iter().filter(|socket| !socket.is_in_place());
+    serializer.collect_seq(displaced.map(|socket| socket.path().display().to_string()))
 }
 
 fn address(listener: &TcpListener) -> SocketAddr {

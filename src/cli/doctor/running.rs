@@ -28,6 +28,7 @@ pub(super) fn examine(loaded: &Loaded, facts: &Facts, deployment: &mut Deploymen
     let why = match ask(config, &question) {
         Ok((StatusCode::OK, status)) => match Running::read(status) {
             Some(running) => {
+                deployment.has_answered = true;
                 if let Some(pid) = running.pid {
                     deployment.recognise(pid);
                 }

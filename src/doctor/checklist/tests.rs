@@ -58,6 +58,8 @@ pub(in crate::doctor) fn deployment() -> Deployment {
         open_files: None,
         chain: Vec::new(),
         users: Ok(AllowUsers::Any),
+        sockets: Vec::new(),
+        has_answered: false,
         rule_files: Vec::new(),
     }
 }

@@ -77,6 +77,9 @@ fn each_guard_has_its_own_bits_and_owners() {
         (Above(Below::Key), 0, 0o777, &[Critical]),
         (Above(Below::Key), 1001, 0o755, &[Warning]),
         (Above(Below::Secret), 0, 0o777, &[Warning]),
+        (Above(Below::Socket), ME, 0o755, &[]),
+        (Above(Below::Socket), 0, 0o777, &[Critical]),
+        (Above(Below::Socket), 1001, 0o755, &[Critical]),
         (Above(Below::Secret), 0, 0o1777, &[]),
         (Above(Below::Secret), 1001, 0o755, &[Warning]),
     ] {

@@ -87,6 +87,12 @@ fn what_a_process_admits_is_found() {
             json!({"restartRequired": ["listen.address", "models.listen"]}),
             Some((Id::RestartRequired, Warning, "restart")),
         ),
+        ("", json!({"listeners": {"displaced": []}}), None),
+        (
+            "",
+            json!({"listeners": {"displaced": ["/run/p.sock"]}}),
+            Some((Id::SocketDisplaced, Critical, "the folder of /run/p.sock")),
+        ),
         // Keys that are fetched as they are met: none is missing.
         ("", json!({"assertion": {"keys": 0, "error": null}}), None),
         (

@@ -145,6 +145,22 @@ fn a_folder_in_which_others_may_replace_a_file() {
 }
 
 #[test]
+fn a_folder_in_which_others_may_put_a_socket() {
+    let host = host();
+    host.edit(
+        "address = \"10.0.0.2:8443\"",
+        "address = \"unix:{folder}/ww/f.sock\"\nunixPeerUids = [33]",
+    );
+    let words = "who may put a socket of his own there";
+    let found = opened(&host, "critical", "listen.address", words);
+    host.obey(&found.remedy);
+    let report = host.examine();
+    assert!(!report.has("FILE_MODE_BROAD"), "{report}");
+    // Nothing runs, so nothing is missed.
+    assert!(!report.has("SOCKET_DISPLACED"), "{report}");
+}
+
+#[test]
 fn a_folder_is_good_again_once_nobody_takes_away_anothers_file() {
     let host = host();
     host.write("ww/users", "nick@example.com\n", 0o644);

@@ -1,6 +1,6 @@
 //! What a running process says of itself, as the doctor tells it.
 
-use super::host::{Finding, Report};
+use super::host::{Finding, Report, is_root_as_this_needs};
 use crate::sidecar::{GATEWAY, Setup, Sidecar};
 use std::process::Command;
 
@@ -100,6 +100,48 @@ async fn a_helper_that_has_ended_is_told_of() {
         .await;
     let report = examine(&sidecar).await;
     the(&report, "EXEC_HELPER_GONE", "info");
+}
+
+/// Whether the process tells it, or another file is seen in the place of its socket.
+#[tokio::test]
+async fn a_socket_that_is_not_the_process_own_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("front.sock");
+    let listen = format!(
+        "address = [\"unix:{}\", \"127.0.0.1:0\"]\nunixPeerUids = [4711]",
+        path.display()
+    );
+    let sidecar = Setup::new().listen(&listen).spawn(NOBODY);
+    let silent = sidecar.config();
+    name_admin(&sidecar);
+    let asked = sidecar.config();
+    for config in [&silent, &asked] {
+        sidecar.edit(|_| config.clone());
+        let report = examine(&sidecar).await;
+        assert!(!report.has("SOCKET_DISPLACED"), "{report}");
+    }
+
+    std::fs::remove_file(&path).unwrap();
+    for config in [&silent, &asked] {
+        sidecar.edit(|_| config.clone());
+        let report = examine(&sidecar).await;
+        let found = the(&report, "SOCKET_DISPLACED", "critical");
+        assert_eq!(found.place["key"], "listen.address", "{report}");
+        assert_eq!(report.code, 1);
+    }
+    let _impostor = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let report = examine(&sidecar).await;
+    let found = the(&report, "SOCKET_DISPLACED", "critical");
+    let folder = format!("nobody else write the folder of {}", path.display());
+    assert!(found.remedy.contains(&folder), "{report}");
+    if !is_root_as_this_needs() {
+        return;
+    }
+    std::os::unix::fs::chown(&path, Some(4711), None).unwrap();
+    sidecar.edit(|_| silent);
+    let report = examine(&sidecar).await;
+    let found = the(&report, "SOCKET_DISPLACED", "critical");
+    assert!(found.evidence.contains("is user 4711's"), "{report}");
 }
 
 #[tokio::test]
