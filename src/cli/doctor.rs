@@ -84,7 +84,6 @@ fn examine(arguments: &Arguments) -> ExitCode {
     };
     // What each part finds, in no order.
     let mut findings = surroundings(&loaded, openclaw.as_ref(), arguments);
-    findings.extend(model_credentials(&loaded));
     match attack.run_beside(&loaded) {
         Ok(found) => findings.extend(found),
         Err(code) => return code,
@@ -109,20 +108,24 @@ fn tell(findings: Vec<Finding>, config: Option<&Path>, arguments: &Arguments) ->
     output::finish(written, code)
 }
 
-/// The secrets, the start, the deployment and the gateway's side of it.
+/// The secrets, the start, the deployment, the credentials and the gateway's side of it.
 fn surroundings(
     loaded: &Loaded,
     openclaw: Option<&OpenClaw>,
     arguments: &Arguments,
 ) -> Vec<Finding> {
-    let surroundings = Surroundings::gather(loaded, &arguments.units);
+    let mut surroundings = Surroundings::gather(loaded, &arguments.units);
     let mut deployment = Deployment::gather(&loaded.config, &loaded.path);
     let mut findings = running::examine(loaded, &surroundings.facts, &mut deployment);
+    // One that answers may be one that was not seen before.
+    surroundings.facts.learn(&deployment.processes);
     findings.extend(surroundings.audit(loaded));
     findings.extend(surroundings.refusals(loaded, &deployment));
     findings.extend(surroundings.exposures(loaded));
     let (config, facts) = (&loaded.config, &surroundings.facts);
     findings.extend(check_deployment(config, facts, &deployment));
+    let is_certain = deployment.has_answered || facts.is_service();
+    findings.extend(model_credentials(loaded, is_certain));
     if let Some(openclaw) = openclaw {
         let hosts = &arguments.hosts;
         findings.extend(check_openclaw(config, facts, &deployment, openclaw, hosts));
@@ -130,10 +133,10 @@ fn surroundings(
     findings
 }
 
-fn model_credentials(loaded: &Loaded) -> Vec<Finding> {
+fn model_credentials(loaded: &Loaded, is_certain: bool) -> Vec<Finding> {
     let (rows, problems) = models::known_credentials(loaded);
     let now = UnixMillis::of(SystemTime::now());
     let mut findings = check_model_credentials(&rows, &loaded.path, now, SOON);
-    findings.extend(check_token_sinks(&problems, &loaded.path));
+    findings.extend(check_token_sinks(&problems, &loaded.path, is_certain));
     findings
 }

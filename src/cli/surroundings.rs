@@ -122,5 +122,6 @@ fn unresolved(state: &SecretState) -> Option<Unresolved> {
         code: problem.code,
         message: problem.message.clone(),
         remedy: problem.remedy.clone().unwrap_or_default(),
+        owner: problem.owner,
     })
 }

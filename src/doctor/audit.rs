@@ -7,6 +7,7 @@ use super::facts::Facts;
 use super::finding::{Finding, Place, Severity, worst_first};
 use super::finding_id::FindingId;
 use super::guard::Guard;
+use super::holder::Holder;
 use super::look::Look;
 use super::unit_environment;
 use crate::config::{Activity, Config, Surface};
@@ -29,6 +30,8 @@ pub struct Unresolved {
     pub message: String,
     /// What to do about it.
     pub remedy: String,
+    /// Whose it is, where it wasn't read since it isn't this user's.
+    pub owner: Option<u32>,
 }
 
 /// Every finding on the config's secrets, the worst first.
@@ -43,9 +46,9 @@ pub fn audit_secrets(config: &Config, facts: &Facts, unresolved: &[Unresolved]) 
     let guarded = facts.guarded.iter();
     findings.extend(guarded.flat_map(|file| {
         let line = facts.line_of(file);
-        custody::check(file, line, facts.user)
+        custody::check(file, line, facts.holder)
     }));
-    findings.extend(unit_environment::check(config, &facts.units, facts.user));
+    findings.extend(unit_environment::check(config, &facts.units, facts.holder));
     findings.extend(
         unresolved
             .iter()
@@ -175,7 +178,7 @@ fn config_file(facts: &Facts, guard: Guard) -> Vec<Finding> {
     match &facts.config_file {
         Look::Missing => Vec::new(),
         Look::Hidden(reason) => vec![not_examined(place, "the config's file", reason)],
-        Look::Seen(file) => custody::breaches(&facts.config_path, *file, guard, facts.user)
+        Look::Seen(file) => custody::breaches(&facts.config_path, *file, guard, facts.holder)
             .into_iter()
             .map(|breach| breach.finding(what, place.clone()))
             .collect(),
@@ -190,7 +193,22 @@ fn without_value(unresolved: &Unresolved, facts: &Facts) -> Finding {
         code,
         message,
         remedy,
+        owner,
     } = unresolved;
+    let is_of_service = |owner: u32| owner != facts.user && facts.holder.may_be(owner);
+    if let Some(owner) = owner.filter(|owner| is_of_service(*owner)) {
+        let whose = match facts.holder {
+            Holder::Service(_) => format!("user {owner}'s, as whom Portcullis runs"),
+            _ => format!("user {owner}'s, and nothing shows whether Portcullis runs as that user"),
+        };
+        return Finding {
+            id: FindingId::NotExamined,
+            severity: Severity::Info,
+            evidence: format!("{reference} was not resolved: what holds it is {whose}"),
+            remedy: "run this command as the service's user".to_owned(),
+            place: facts.at_key(key),
+        };
+    }
     let setter = variable
         .as_ref()
         .and_then(|name| unit_environment::setter(&facts.units, name));

@@ -51,7 +51,7 @@ pub fn check_deployment(config: &Config, facts: &Facts, deployment: &Deployment)
     }
     findings.extend(deployment.rule_files.iter().flat_map(|file| {
         let line = facts.line_of(file);
-        custody::check(file, line, facts.user)
+        custody::check(file, line, facts.holder)
     }));
     findings
 }

@@ -3,6 +3,7 @@
 use super::finding::{Finding, Place, Severity};
 use super::finding_id::FindingId;
 use super::guard::{Guard, WRITE};
+use super::holder::Holder;
 use super::look::Look;
 use crate::secrets::Custody;
 use std::borrow::Cow;
@@ -34,6 +35,7 @@ pub struct GuardedFile {
 
 /// What others may do that they should not.
 pub(super) struct Breach {
+    id: FindingId,
     severity: Severity,
     /// What goes on after the file's name: `is open to others: …`.
     evidence: String,
@@ -44,7 +46,7 @@ impl Breach {
     /// As a finding at `place`, on the file that is called `what`.
     pub(super) fn finding(self, what: &str, place: Place) -> Finding {
         Finding {
-            id: FindingId::FileModeBroad,
+            id: self.id,
             severity: self.severity,
             evidence: format!("{what} {}", self.evidence),
             remedy: self.remedy,
@@ -53,8 +55,8 @@ impl Breach {
     }
 }
 
-/// What is wrong with how a file is guarded; `user` is the effective one.
-pub(super) fn breaches(path: &Path, facts: FileFacts, guard: Guard, user: u32) -> Vec<Breach> {
+/// What is wrong with how a file is guarded.
+pub(super) fn breaches(path: &Path, facts: FileFacts, guard: Guard, holder: Holder) -> Vec<Breach> {
     let FileFacts { owner, mode } = facts;
     let (_, expected) = guard.forbidden();
     let excess = guard.excess(mode);
@@ -70,6 +72,7 @@ pub(super) fn breaches(path: &Path, facts: FileFacts, guard: Guard, user: u32) -
             ""
         };
         breaches.push(Breach {
+            id: FindingId::FileModeBroad,
             severity: guard.severity_of(excess),
             evidence: format!(
                 "is open to others: its mode is {mode:04o}, expected {expected}{danger}"
@@ -81,25 +84,53 @@ pub(super) fn breaches(path: &Path, facts: FileFacts, guard: Guard, user: u32) -
             ),
         });
     }
-    if !guard.admits_owner(owner, user) {
-        let heir = match guard {
-            Guard::Held(Custody::Own) => "that user",
-            _ => "root or that user",
-        };
-        breaches.push(Breach {
-            severity: guard.severity_of_owner(),
-            evidence: format!(
-                "belongs to user {owner}, and this runs as user {user}{}",
-                guard.danger()
-            ),
-            remedy: format!("run this command as the service's user, or chown it to {heir}"),
-        });
-    }
+    breaches.extend(of_another(owner, guard, holder));
     breaches
 }
 
+/// That a file isn't whose it should be.
+fn of_another(owner: u32, guard: Guard, holder: Holder) -> Option<Breach> {
+    let (user, who) = match holder {
+        Holder::Service(user) => (user, "Portcullis runs"),
+        Holder::Onlooker(user) => (user, "this runs"),
+        Holder::Unknown if owner == 0 => return None,
+        Holder::Unknown => {
+            return Some(Breach {
+                id: FindingId::NotExamined,
+                severity: Severity::Info,
+                evidence: format!(
+                    "belongs to user {owner}, and nothing shows whether Portcullis runs as that \
+                     user: its owner was not judged"
+                ),
+                remedy: "run this command as the service's user, or while the service runs"
+                    .to_owned(),
+            });
+        }
+    };
+    if guard.admits_owner(owner, user) {
+        return None;
+    }
+    let heir = match guard {
+        Guard::Held(Custody::Own) => "that user",
+        _ => "root or that user",
+    };
+    let first = match holder {
+        Holder::Onlooker(_) => "run this command as the service's user, or ",
+        _ => "",
+    };
+    Some(Breach {
+        id: FindingId::FileModeBroad,
+        severity: guard.severity_of_owner(),
+        evidence: format!(
+            "belongs to user {owner}, and {who} as user {user}{}",
+            guard.danger()
+        ),
+        remedy: format!("{first}chown it to {heir}"),
+    })
+}
+
 /// The findings on one file that the config names.
-pub(super) fn check(file: &GuardedFile, line: Option<usize>, user: u32) -> Vec<Finding> {
+pub(super) fn check(file: &GuardedFile, line: Option<usize>, holder: Holder) -> Vec<Finding> {
     let GuardedFile {
         what,
         key,
@@ -118,7 +149,7 @@ pub(super) fn check(file: &GuardedFile, line: Option<usize>, user: u32) -> Vec<F
         // Whether it must be there is for those to say who read it.
         Look::Missing => Vec::new(),
         Look::Hidden(reason) => vec![not_examined(place, what, reason)],
-        Look::Seen(facts) => breaches(path, *facts, *guard, user)
+        Look::Seen(facts) => breaches(path, *facts, *guard, holder)
             .into_iter()
             .map(|breach| breach.finding(&format!("{what}{named}"), place.clone()))
             .collect(),
@@ -131,7 +162,8 @@ pub(super) fn not_examined(place: Place, what: &str, reason: &str) -> Finding {
         id: FindingId::NotExamined,
         severity: Severity::Info,
         evidence: format!("{what} could not be looked at: {reason}"),
-        remedy: "look at it by hand, or run this command as root".to_owned(),
+        remedy: "look at it by hand, or run this command as root, or as the service's user"
+            .to_owned(),
         place,
     }
 }

@@ -12,6 +12,7 @@ pub use certificate::{Certificate, Key};
 pub use front_socket::FrontSocket;
 pub use gateway::{Answer, Gateway, Target};
 pub use processes::ServiceProcess;
+pub(super) use processes::service_users;
 
 use super::above::{above, with_way};
 use super::custody::{FileFacts, GuardedFile};

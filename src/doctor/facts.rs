@@ -3,8 +3,10 @@
 
 use super::above::{above, with_way};
 use super::custody::{FileFacts, GuardedFile};
+use super::deployment::{ServiceProcess, service_users};
 use super::finding::Place;
 use super::guard::{Below, Guard};
+use super::holder::Holder;
 use super::key_lines::KeyLines;
 use super::look::Look;
 use super::units::Units;
@@ -24,6 +26,8 @@ pub struct Facts {
     pub user: u32,
     /// Its name, where it has one.
     pub user_name: Option<String>,
+    /// By whom owners are judged.
+    pub holder: Holder,
     /// The config's file.
     pub config_path: PathBuf,
     /// What that file is like.
@@ -50,14 +54,16 @@ impl Facts {
         environment: Environment<'_>,
     ) -> Self {
         let user = nix::unistd::geteuid();
+        let units = Units::gather(folders);
         Self {
             user: user.as_raw(),
+            holder: Holder::of(&service_users(config_path), &units, user.as_raw()),
             user_name: User::from_uid(user).ok().flatten().map(|it| it.name),
             config_path: config_path.to_owned(),
             config_file: FileFacts::of(config_path),
             key_lines: key_lines(config_path),
             guarded: guarded(config, config_path, environment),
-            units: Units::gather(folders),
+            units,
         }
     }
 }
@@ -67,6 +73,21 @@ impl Facts {
     #[must_use]
     pub fn at_key(&self, key: &str) -> Place {
         self.at_key_as(key, key)
+    }
+
+    /// Whether this user's eyes are the service's, as far as is known.
+    #[must_use]
+    pub fn is_service(&self) -> bool {
+        match self.holder {
+            Holder::Service(user) | Holder::Onlooker(user) => user == self.user,
+            Holder::Unknown => false,
+        }
+    }
+
+    /// Judges owners by the processes that are known now.
+    pub fn learn(&mut self, processes: &[ServiceProcess]) {
+        let users: Vec<_> = processes.iter().map(|process| process.user).collect();
+        self.holder = Holder::of(&users, &self.units, self.user);
     }
 
     /// Where the config names a file.

@@ -1,5 +1,6 @@
 //! What is wrong with the credentials of model providers, by the rows of their status.
 
+use super::custody::not_examined;
 use super::finding::{Finding, Place, Severity};
 use super::finding_id::FindingId;
 use crate::credentials::status::{CredentialKind, CredentialStatus, State, Verdict};
@@ -21,16 +22,24 @@ pub fn check_model_credentials(
     objected.map(|(row, _)| finding(row, config, now)).collect()
 }
 
-/// A finding for each token sink that can't be read, by what was said of it.
+/// A finding for each token sink that can't be read, by what was said of it; `is_certain`:
+/// by the service, or as its user.
 #[must_use]
-pub fn check_token_sinks(problems: &[String], config: &Path) -> Vec<Finding> {
+pub fn check_token_sinks(problems: &[String], config: &Path, is_certain: bool) -> Vec<Finding> {
+    let place = || Place::key(config, "models.stateDir");
+    if !is_certain {
+        let told = problems
+            .iter()
+            .map(|problem| not_examined(place(), "a token sink", problem));
+        return told.collect();
+    }
     let findings = problems.iter().map(|problem| Finding {
         id: FindingId::ModelCredentialMissing,
         severity: Severity::Critical,
         evidence: format!("a token sink can't be read: {problem}"),
         remedy: "mend or remove that file, and log in again with `portcullis models auth`"
             .to_owned(),
-        place: Place::key(config, "models.stateDir"),
+        place: place(),
     });
     findings.collect()
 }

@@ -7,6 +7,7 @@ use super::custody::{self, not_examined};
 use super::finding::{Finding, Place, Severity};
 use super::finding_id::FindingId;
 use super::guard::Guard;
+use super::holder::Holder;
 use super::look::Look;
 use super::units::{EnvironmentFile, Fragment, Units};
 use crate::config::Config;
@@ -36,7 +37,7 @@ struct Read {
 }
 
 /// The findings on units and on the files that they take variables from.
-pub(super) fn check(config: &Config, units: &Units, user: u32) -> Vec<Finding> {
+pub(super) fn check(config: &Config, units: &Units, holder: Holder) -> Vec<Finding> {
     let Units {
         fragments,
         environment_files,
@@ -49,7 +50,7 @@ pub(super) fn check(config: &Config, units: &Units, user: u32) -> Vec<Finding> {
         .flat_map(|fragment| in_unit(fragment, &read));
     let in_files = environment_files
         .iter()
-        .flat_map(|file| in_file(file, &read, user));
+        .flat_map(|file| in_file(file, &read, holder));
     let hidden = unseen
         .iter()
         .map(|(path, reason)| not_examined(Place::file(path), "it", reason));
@@ -159,7 +160,7 @@ fn in_unit(fragment: &Fragment, read: &Read) -> Vec<Finding> {
     .collect()
 }
 
-fn in_file(file: &EnvironmentFile, read: &Read, user: u32) -> Vec<Finding> {
+fn in_file(file: &EnvironmentFile, read: &Read, holder: Holder) -> Vec<Finding> {
     let EnvironmentFile {
         unit,
         path,
@@ -173,7 +174,7 @@ fn in_file(file: &EnvironmentFile, read: &Read, user: u32) -> Vec<Finding> {
         Look::Hidden(reason) => return vec![not_examined(place, &what, reason)],
         Look::Seen(facts) => *facts,
     };
-    let breaches = custody::breaches(path, facts, Guard::Private, user);
+    let breaches = custody::breaches(path, facts, Guard::Private, holder);
     let set = match assignments {
         Look::Missing => return Vec::new(),
         // systemd reads it as root: that we can't is as it should be.

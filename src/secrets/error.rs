@@ -110,6 +110,31 @@ pub enum SecretError {
 }
 
 impl SecretError {
+    /// The owner of what holds it, where that is what is wrong with it.
+    #[must_use]
+    pub fn foreign_owner(&self) -> Option<u32> {
+        match self {
+            Self::File { source } => match **source {
+                FileError::Unsafe {
+                    problem: Exposure::Owner { got, .. },
+                    ..
+                } => Some(got),
+                _ => None,
+            },
+            Self::Exec { source } => match **source {
+                ExecError::Command {
+                    problem:
+                        CommandProblem::Owner { got: owner, .. }
+                        | CommandProblem::FolderOwner { owner, .. }
+                        | CommandProblem::LinkOwner { owner, .. },
+                    ..
+                } => Some(owner),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// The gateway's code for this error, for logs and scripts.
     #[must_use]
     pub fn code(&self) -> &'static str {

@@ -59,6 +59,9 @@ pub struct SecretProblem {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
+    /// Whose it is, where that is what is wrong.
+    #[serde(skip)]
+    pub owner: Option<u32>,
 }
 
 /// The gateway's word for a reference that nothing uses.
@@ -186,11 +189,13 @@ impl SecretState {
                 code: IGNORED_INACTIVE,
                 message: format!("nothing uses it: {reason}"),
                 remedy: None,
+                owner: None,
             }),
             (Activity::Active, error) => error.map(|error| SecretProblem {
                 code: error.code(),
                 message: with_causes(error),
                 remedy: Some(error.remedy()),
+                owner: error.foreign_owner(),
             }),
         };
         let state = match (input, activity, error) {

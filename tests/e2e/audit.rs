@@ -250,13 +250,22 @@ fn plaintext_and_files_open_to_others_are_findings() {
 
 #[test]
 fn files_of_another_user_are_findings() {
-    let host = Host::new().section(KEY_FILE).file("key.pem", CANARY, 0o600);
     // Only root can give a file away.
     if !is_root() {
         return;
     }
-    std::os::unix::fs::chown(host.path("key.pem"), Some(65534), None).unwrap();
-    let audit = host.audit();
+    let host = || {
+        let host = Host::new().section(KEY_FILE).file("key.pem", CANARY, 0o600);
+        std::os::unix::fs::chown(host.path("key.pem"), Some(65534), None).unwrap();
+        host
+    };
+    // Nothing shows as whom Portcullis runs.
+    assert_eq!(
+        host().audit().told(),
+        (0, vec!["info NOT_EXAMINED".to_owned()])
+    );
+    let unit = "[Service]\nUser=root\nExecStart=/usr/bin/portcullis run\n";
+    let audit = host().file("units/portcullis.service", unit, 0o644).audit();
     assert_eq!(
         audit.told(),
         (1, vec!["warning FILE_MODE_BROAD".to_owned()])
@@ -264,10 +273,8 @@ fn files_of_another_user_are_findings() {
     assert!(
         audit
             .text
-            .contains("belongs to user 65534, and this runs as user 0")
-            && audit
-                .text
-                .contains("run this command as the service's user")
+            .contains("belongs to user 65534, and Portcullis runs as user 0")
+            && audit.text.contains("chown it to root or that user")
             && !audit.text.contains("open to others"),
         "{}",
         audit.text

@@ -28,6 +28,7 @@ fn facts(mode: u32, key_lines: KeyLines) -> Facts {
     Facts {
         user: 1000,
         user_name: None,
+        holder: Holder::Onlooker(1000),
         config_path: PathBuf::from("/p.toml"),
         config_file: Look::Seen(FileFacts { owner: 1000, mode }),
         key_lines,
@@ -253,6 +254,7 @@ fn a_reference_without_a_value_says_who_would_set_it() {
         code: "SECRET_REF_NOT_FOUND",
         message: "environment variable `TOKEN` is not set, or blank".to_owned(),
         remedy: "set it".to_owned(),
+        owner: None,
     };
     let finding = |facts: &Facts| {
         let found = audit_secrets(&config, facts, std::slice::from_ref(&unresolved));
@@ -272,4 +274,46 @@ fn a_reference_without_a_value_says_who_would_set_it() {
     });
     let remedy = finding(&facts).remedy;
     assert!(remedy.starts_with("/etc/door.service sets it"), "{remedy}");
+}
+
+#[test]
+fn a_secret_that_is_the_services_own_is_not_said_to_be_missing() {
+    let (config, lines) = config("[admin]\ntoken = \"$TOKEN\"\n");
+    let mut facts = facts(0o600, lines);
+    facts.user = 0;
+    facts.config_file = Look::Missing;
+    for (owner, holder, expected) in [
+        (Some(7), Holder::Service(7), "info NOT_EXAMINED admin.token"),
+        (Some(7), Holder::Unknown, "info NOT_EXAMINED admin.token"),
+        (
+            Some(8),
+            Holder::Service(7),
+            "critical REF_UNRESOLVED admin.token",
+        ),
+        (
+            Some(7),
+            Holder::Service(0),
+            "critical REF_UNRESOLVED admin.token",
+        ),
+        // Root is the service, and refuses it.
+        (
+            Some(0),
+            Holder::Service(0),
+            "critical REF_UNRESOLVED admin.token",
+        ),
+        (None, Holder::Unknown, "critical REF_UNRESOLVED admin.token"),
+    ] {
+        facts.holder = holder;
+        let unresolved = Unresolved {
+            key: "admin.token".to_owned(),
+            reference: "file:box:value".to_owned(),
+            variable: None,
+            code: "SECRET_PROVIDER_FAILED",
+            message: "/x: it belongs to user 7".to_owned(),
+            remedy: "chown it".to_owned(),
+            owner,
+        };
+        let found = told(&audit_secrets(&config, &facts, &[unresolved]));
+        assert_eq!(found, [expected], "{owner:?} {holder:?}");
+    }
 }

@@ -4,7 +4,7 @@ use crate::doctor::key_lines::KeyLines;
 use crate::doctor::look::Look;
 use crate::doctor::unit_file::UnitFile;
 use crate::doctor::units::{Fragment, Units};
-use crate::doctor::{FileFacts, FindingId};
+use crate::doctor::{FileFacts, FindingId, Holder};
 use crate::policy::AllowUsers;
 use FindingId as Id;
 use Severity::{Critical, Info, Warning};
@@ -39,6 +39,7 @@ pub(in crate::doctor) fn facts() -> Facts {
     Facts {
         user: ME,
         user_name: None,
+        holder: Holder::Onlooker(ME),
         config_path: "/etc/p.toml".into(),
         config_file: Look::Missing,
         key_lines: KeyLines::default(),

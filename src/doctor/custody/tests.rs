@@ -7,10 +7,15 @@ use crate::secrets::Custody;
 const ME: u32 = 1000;
 
 fn severities(guard: Guard, owner: u32, mode: u32) -> Vec<Severity> {
-    breaches(Path::new("/x"), FileFacts { owner, mode }, guard, ME)
-        .into_iter()
-        .map(|breach| breach.severity)
-        .collect()
+    breaches(
+        Path::new("/x"),
+        FileFacts { owner, mode },
+        guard,
+        Holder::Onlooker(ME),
+    )
+    .into_iter()
+    .map(|breach| breach.severity)
+    .collect()
 }
 
 #[test]
@@ -103,7 +108,7 @@ fn the_remedy_takes_away_what_it_must_and_no_more() {
         (Guard::Above(Below::Command), 0o777, "0755"),
     ] {
         let facts = FileFacts { owner: ME, mode };
-        let remedy = &breaches(Path::new("/x"), facts, guard, ME)[0].remedy;
+        let remedy = &breaches(Path::new("/x"), facts, guard, Holder::Onlooker(ME))[0].remedy;
         assert!(
             remedy.starts_with(&format!("chmod {mended} /x")),
             "{remedy}"
@@ -112,7 +117,7 @@ fn the_remedy_takes_away_what_it_must_and_no_more() {
             mode: guard.mended(mode),
             ..facts
         };
-        let left = breaches(Path::new("/x"), mended, guard, ME);
+        let left = breaches(Path::new("/x"), mended, guard, Holder::Onlooker(ME));
         assert!(left.is_empty(), "{guard:?} {mode:o}");
     }
 }
@@ -129,7 +134,7 @@ fn another_users_file_is_not_said_to_be_open() {
             mode: 0o600,
         }),
     };
-    let found = check(&file, Some(3), 0);
+    let found = check(&file, Some(3), Holder::Onlooker(0));
     assert_eq!(found.len(), 1);
     assert_eq!(
         found[0].evidence,
@@ -144,6 +149,55 @@ fn another_users_file_is_not_said_to_be_open() {
 }
 
 #[test]
+fn an_owner_is_judged_by_the_service_and_not_where_nothing_shows_it() {
+    use FindingId::{FileModeBroad, NotExamined};
+    use Severity::{Critical, Info, Warning};
+    const OWN: Guard = Guard::Held(Custody::Own);
+    let service = Holder::Service(65534);
+    for (guard, owner, holder, expected) in [
+        (Guard::Private, 65534, service, None),
+        (OWN, 65534, service, None),
+        (Guard::Rule, 65534, service, None),
+        (Guard::Rule, 0, service, None),
+        (Guard::Rule, ME, service, Some((FileModeBroad, Critical))),
+        (Guard::Private, ME, service, Some((FileModeBroad, Warning))),
+        (OWN, 0, service, Some((FileModeBroad, Warning))),
+        (OWN, 0, Holder::Unknown, None),
+        (Guard::Rule, 0, Holder::Unknown, None),
+        (
+            Guard::Rule,
+            65534,
+            Holder::Unknown,
+            Some((NotExamined, Info)),
+        ),
+        (OWN, 65534, Holder::Unknown, Some((NotExamined, Info))),
+    ] {
+        let mode = 0o600;
+        let found = breaches(Path::new("/x"), FileFacts { owner, mode }, guard, holder);
+        let found: Vec<_> = found.iter().map(|it| (it.id, it.severity)).collect();
+        let expected: Vec<_> = expected.into_iter().collect();
+        assert_eq!(found, expected, "{guard:?} {owner} {holder:?}");
+    }
+    let facts = FileFacts {
+        owner: ME,
+        mode: 0o600,
+    };
+    let found = &breaches(Path::new("/x"), facts, Guard::Private, service)[0];
+    assert_eq!(
+        found.evidence,
+        "belongs to user 1000, and Portcullis runs as user 65534"
+    );
+    assert_eq!(found.remedy, "chown it to root or that user");
+    // What others may do needs no owner to be judged.
+    let facts = FileFacts {
+        owner: 65534,
+        mode: 0o666,
+    };
+    let found = breaches(Path::new("/x"), facts, Guard::Rule, Holder::Unknown);
+    assert_eq!(found[0].severity, Critical);
+}
+
+#[test]
 fn what_is_not_there_is_nobodys_to_read() {
     let mut file = GuardedFile {
         what: "the private key".into(),
@@ -152,9 +206,9 @@ fn what_is_not_there_is_nobodys_to_read() {
         guard: Guard::Private,
         facts: Look::Missing,
     };
-    assert_eq!(check(&file, None, ME), []);
+    assert_eq!(check(&file, None, Holder::Onlooker(ME)), []);
     file.facts = Look::Hidden("permission denied".to_owned());
-    let hidden = check(&file, None, ME);
+    let hidden = check(&file, None, Holder::Onlooker(ME));
     assert_eq!(
         (hidden[0].id, hidden[0].severity),
         (FindingId::NotExamined, Severity::Info)

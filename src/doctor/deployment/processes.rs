@@ -72,6 +72,12 @@ pub(super) fn serving(config: &Path) -> Processes {
     processes
 }
 
+/// As whom the processes run that serve `config`.
+pub(in crate::doctor) fn service_users(config: &Path) -> Vec<u32> {
+    let serving = serving(config).serving.into_iter();
+    serving.map(|process| process.user).collect()
+}
+
 /// A process that says of itself that it serves; `None` where it is none of ours.
 pub(super) fn of(pid: u32) -> Option<ServiceProcess> {
     match served_by(pid) {

@@ -60,7 +60,7 @@ fn in_files(file: EnvironmentFile) -> Units {
 }
 
 fn severities(units: &Units) -> Vec<(FindingId, Severity)> {
-    let findings = check(&config(), units, 1000);
+    let findings = check(&config(), units, Holder::Onlooker(1000));
     let told = findings
         .iter()
         .map(|finding| (finding.id, finding.severity));
@@ -166,7 +166,7 @@ fn a_name_that_may_be_a_piece_of_a_key_is_not_shown() {
         unit(&format!("{canary}=x")),
         in_files(file(0, 0o644, &[canary])),
     ] {
-        let findings = check(&config(), &units, 1000);
+        let findings = check(&config(), &units, Holder::Onlooker(1000));
         assert_eq!(findings.len(), 1);
         let said = serde_json::to_string(&findings).unwrap();
         assert!(!said.contains(canary), "{said}");

@@ -1,7 +1,8 @@
 //! What a running process says of itself, as the doctor tells it.
 
 use super::host::{Finding, Report, is_root_as_this_needs};
-use crate::sidecar::{GATEWAY, Setup, Sidecar};
+use crate::sidecar::{GATEWAY, Setup, Sidecar, write_certificate};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
 
 /// No process; port 9 is nobody's.
@@ -137,7 +138,7 @@ async fn a_socket_that_is_not_the_process_own_is_told_of() {
     if !is_root_as_this_needs() {
         return;
     }
-    std::os::unix::fs::chown(&path, Some(4711), None).unwrap();
+    chown(&path, Some(4711), None).unwrap();
     sidecar.edit(|_| silent);
     let report = examine(&sidecar).await;
     let found = the(&report, "SOCKET_DISPLACED", "critical");
@@ -195,4 +196,96 @@ async fn a_process_that_refuses_the_token_is_told_of_and_none_at_all_is_not() {
     sidecar.wait();
     let report = examine(&sidecar).await;
     assert!(!report.has("NOT_EXAMINED"), "{report}");
+}
+
+/// A service of another user, which root looks at. The files are its own.
+#[tokio::test]
+async fn files_of_the_service_are_its_own_whoever_looks() {
+    if !is_root_as_this_needs() {
+        return;
+    }
+    const SERVICE: u32 = 65534;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    write_certificate(folder.path());
+    for name in ["credential", "token"] {
+        std::fs::write(path(name), format!("{name}-0123456789abcdef")).unwrap();
+    }
+    std::fs::create_dir(path("state")).unwrap();
+    std::fs::write(path("users"), "nick@example.com\n").unwrap();
+    for (name, mode) in [
+        ("", 0o755),
+        ("cert.pem", 0o644),
+        ("key.pem", 0o600),
+        ("credential", 0o600),
+        ("token", 0o600),
+        ("users", 0o644),
+        ("state", 0o700),
+    ] {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(path(name), mode).unwrap();
+        chown(path(name), Some(SERVICE), None).unwrap();
+    }
+    let at = |name: &str| path(name).display().to_string();
+    let provider = |name: &str| {
+        format!(
+            "[secrets.providers.{name}]\nsource = \"file\"\nmode = \"singleValue\"\n\
+             path = \"{}\"\n",
+            at(name)
+        )
+    };
+    let value =
+        |name: &str| format!("{{ source = \"file\", provider = \"{name}\", id = \"value\" }}");
+    let users = format!("allowUsersFile = \"{}\"", at("users"));
+    let listed = "allowUsers = [\"nick@example.com\", \"ada@example.com\"]";
+    let gateway = GATEWAY.replace(listed, &users);
+    let mut sidecar = Setup::new()
+        .gateway(&gateway)
+        .section(&format!(
+            "[gateway.tls]\ncertPath = \"{}\"\nkeyPath = \"{}\"\n\
+             [upstream.credential]\nheader = \"authorization\"\nvalue = {}\n\
+             [models]\nlisten = \"127.0.0.1:0\"\nclientToken = {}\nstateDir = \"{}\"\n{}{}",
+            at("cert.pem"),
+            at("key.pem"),
+            value("credential"),
+            value("token"),
+            at("state"),
+            provider("credential"),
+            provider("token"),
+        ))
+        .user(&SERVICE.to_string())
+        .spawn(NOBODY);
+    name_admin(&sidecar);
+    let report = examine(&sidecar).await;
+    assert!(!report.has("FILE_MODE_BROAD"), "{report}");
+    assert!(!report.has("REF_UNRESOLVED"), "{report}");
+    let mut findings = report.findings();
+    assert!(findings.all(|it| it.severity != "critical"), "{report}");
+    assert_eq!(report.code, 0, "{report}");
+
+    // Neither root's nor the service's.
+    for name in ["users", "token"] {
+        chown(path(name), Some(4711), None).unwrap();
+    }
+    let report = examine(&sidecar).await;
+    the(&report, "REF_UNRESOLVED", "critical");
+    let found = report.of("FILE_MODE_BROAD", "critical");
+    assert_eq!(found.len(), 1, "{report}");
+    let words = "belongs to user 4711, and Portcullis runs as user 65534";
+    assert!(found[0].evidence.contains(words), "{report}");
+    for name in ["users", "token"] {
+        chown(path(name), Some(SERVICE), None).unwrap();
+    }
+
+    // Once nothing runs, nobody knows whose they should be.
+    sidecar.signal("TERM");
+    sidecar.wait();
+    let report = examine(&sidecar).await;
+    assert!(!report.has("FILE_MODE_BROAD"), "{report}");
+    assert!(!report.has("REF_UNRESOLVED"), "{report}");
+    let unjudged = of(&report, "NOT_EXAMINED");
+    let users = at("users");
+    let mut places = unjudged.iter().map(|found| &found.place["file"]);
+    assert!(places.any(|file| *file == users.as_str()), "{report}");
+    assert_eq!(report.code, 0, "{report}");
 }
