@@ -45,7 +45,7 @@ pub use credential::{CredentialFormat, UpstreamCredential};
 pub use gateway::Gateway;
 pub use import::{ImportError, Imported, LeftOut, import_openclaw, read_openclaw};
 pub use limits::{Limits, RESERVED_DESCRIPTORS};
-pub use listen::{Listen, ListenAddress};
+pub use listen::{Listen, ListenAddress, OVERFLOW_UID};
 pub use log::{Log, LogLevel};
 pub use models::{Agent, ModelProvider, Models, SharedKeys};
 pub use named_file::{FileRole, NamedFile};

@@ -33,7 +33,8 @@ pub use audit::{Unresolved, audit_secrets};
 pub use checklist::check_deployment;
 pub use custody::{FileFacts, GuardedFile};
 pub use deployment::{
-    Answer, Certificate, Deployment, FrontSocket, Gateway, Key, ServiceProcess, Target, UsersUnread,
+    Answer, Certificate, Deployment, FrontSocket, Gateway, Key, ListeningSocket, ServiceProcess,
+    Target, UsersUnread,
 };
 pub use facts::Facts;
 pub use finding::{Finding, Place, Severity, Tally, worst_first};

@@ -95,7 +95,7 @@ const LISTEN_ADDRESS: &str = "an IP address and port such as \"0.0.0.0:8443\", o
 const ADDRESS: &str = "an IP address and port such as \"0.0.0.0:8443\"";
 const BALANCERS: &str = "an array of the load balancers' IP addresses and CIDRs";
 /// user_namespaces(7): who has no number here.
-const OVERFLOW_UID: u32 = 65_534;
+pub const OVERFLOW_UID: u32 = 65_534;
 const UIDS: &str = "an array of users' numbers (uids)";
 
 pub(super) fn read(section: &Section<'_>, walk: &mut Walk<'_>) -> Option<Read> {

@@ -13,6 +13,7 @@ pub use front_socket::FrontSocket;
 pub use gateway::{Answer, Gateway, Target};
 pub use processes::ServiceProcess;
 pub(super) use processes::service_users;
+pub use sockets::ListeningSocket;
 
 use super::above::{above, with_way};
 use super::custody::{FileFacts, GuardedFile};
@@ -22,6 +23,7 @@ use crate::config::{Config, UsersError};
 use crate::policy::AllowUsers;
 use crate::unix_time::unix_seconds;
 use nix::sys::resource::{Resource, getrlimit};
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -35,7 +37,7 @@ pub struct Deployment {
     /// The host's addresses, loopback left out.
     pub addresses: Look<Vec<SocketAddr>>,
     /// Where programs of this host listen for TCP.
-    pub listening: Look<Vec<SocketAddr>>,
+    pub listening: Look<Vec<ListeningSocket>>,
     /// The way to the gateway.
     pub gateway: Gateway,
     /// The running processes that serve this config.
@@ -132,6 +134,26 @@ impl Deployment {
     pub fn sees_gateway_answer(&self) -> bool {
         let targets = self.gateway.answering();
         targets.iter().any(|target| self.is_own_target(target))
+    }
+
+    /// Whose the gateway is, as far as it is on this host and that is shown.
+    #[must_use]
+    pub fn gateway_users(&self) -> BTreeSet<u32> {
+        if let Gateway::Unix { socket, .. } = &self.gateway {
+            return socket
+                .seen()
+                .map(|socket| socket.owner)
+                .into_iter()
+                .collect();
+        }
+        let listening = self.listening.seen().map_or(&[][..], Vec::as_slice);
+        let targets = self.gateway.answering().into_iter();
+        let here = targets.filter(|target| self.is_own_target(target));
+        let taking = here.flat_map(|target| {
+            let sockets = listening.iter();
+            sockets.filter(|socket| socket.takes(target.address))
+        });
+        taking.filter_map(|socket| socket.user).collect()
     }
 
     fn is_own_target(&self, target: &Target) -> bool {

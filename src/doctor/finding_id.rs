@@ -75,6 +75,8 @@ kinds! {
     LoopbackTrusted = "LOOPBACK_TRUSTED",
     /// Processes that connect from this host's own addresses may name any user.
     LocalInterfaceTrusted = "LOCAL_INTERFACE_TRUSTED",
+    /// Processes that are not the identity proxy may name any user at the Unix socket.
+    UnixPeersTrusted = "UNIX_PEERS_TRUSTED",
     /// More addresses may say where a connection comes from than load balancers have.
     ProxyProtocolWide = "PROXY_PROTOCOL_WIDE",
     /// A Unix socket isn't the one that the running process listens at.

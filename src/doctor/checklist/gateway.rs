@@ -104,7 +104,7 @@ fn exposed(
     let bound: Vec<SocketAddr> = listening
         .into_iter()
         .flatten()
-        .copied()
+        .map(|socket| socket.address)
         .filter(|it| it.port() == port && !it.ip().to_canonical().is_loopback())
         .filter(|it| !own.contains(it))
         .collect();

@@ -4,6 +4,7 @@ use super::super::finding::{Finding, Severity};
 use super::super::finding_id::FindingId;
 use super::Ground;
 use super::width::{excess, holds_loopback};
+use crate::config::{Config, OVERFLOW_UID};
 use crate::policy::TrustedNets;
 
 const TRUSTED: &str = "gateway.trustedProxies";
@@ -30,6 +31,7 @@ pub(super) fn check(ground: &Ground<'_>) -> Vec<Finding> {
         },
     ));
     findings.extend(loopback(ground));
+    findings.extend(peers(ground));
     findings.extend(local_interface(ground));
     findings
 }
@@ -94,9 +96,49 @@ fn loopback(ground: &Ground<'_>) -> Option<Finding> {
         key,
         format!("loopback is trusted: every process of this host{agents} can name any user"),
         "let the identity proxy connect through a Unix socket (listen.address = \
-         \"unix:/run/portcullis/front.sock\", listen.unixPeerUids = [its user's number]) and set \
-         this to false; or move it to another host",
+         \"unix:/run/portcullis/front.sock\", listen.unixPeerUids = [its user's number], which \
+         must not be the gateway's) and set this to false; or move it to another host",
     ))
+}
+
+/// Who may name users at a Unix socket: a certificate is never asked for there.
+fn peers(ground: &Ground<'_>) -> Vec<Finding> {
+    let Config {
+        listen, gateway, ..
+    } = ground.config;
+    if listen.sockets().next().is_none() {
+        return Vec::new();
+    }
+    let (severity, condition) = match gateway.trusted_proxy.assertion {
+        Some(_) => (Severity::Info, " if they have the user's signed assertion"),
+        None => (Severity::Warning, ""),
+    };
+    const OWN_USER: &str = "run the identity proxy as a user of its own, and list that one alone";
+    let of_gateway = ground.deployment.gateway_users();
+    let found = listen.unix_peer_uids.iter().filter_map(|user| {
+        let (whose, remedy) = match *user {
+            user if of_gateway.contains(&user) => (
+                format!("user {user} is listed, as whom the gateway runs: its agents"),
+                OWN_USER,
+            ),
+            0 => (
+                "root is listed: all processes of root".to_owned(),
+                "run the identity proxy as a user of its own, and list that one, unless it must be \
+                 root",
+            ),
+            OVERFLOW_UID => (
+                "user 65534 is listed, which is also what every user looks like that this user \
+                 namespace does not know: those processes"
+                    .to_owned(),
+                OWN_USER,
+            ),
+            _ => return None,
+        };
+        let evidence = format!("{whose} can name any user{condition}");
+        let key = "listen.unixPeerUids";
+        Some(ground.finding(FindingId::UnixPeersTrusted, severity, key, evidence, remedy))
+    });
+    found.collect()
 }
 
 fn local_interface(ground: &Ground<'_>) -> Option<Finding> {

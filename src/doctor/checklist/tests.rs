@@ -4,7 +4,7 @@ use crate::doctor::key_lines::KeyLines;
 use crate::doctor::look::Look;
 use crate::doctor::unit_file::UnitFile;
 use crate::doctor::units::{Fragment, Units};
-use crate::doctor::{FileFacts, FindingId, Holder};
+use crate::doctor::{FileFacts, FindingId, Holder, ListeningSocket};
 use crate::policy::AllowUsers;
 use FindingId as Id;
 use Severity::{Critical, Info, Warning};
@@ -67,6 +67,13 @@ pub(in crate::doctor) fn deployment() -> Deployment {
 
 fn socket(text: &str) -> SocketAddr {
     text.parse().unwrap()
+}
+
+fn of_user(address: &str, user: Option<u32>) -> ListeningSocket {
+    ListeningSocket {
+        address: socket(address),
+        user,
+    }
 }
 
 fn to(address: &str, answer: Answer) -> Gateway {
@@ -135,7 +142,7 @@ fn the_gateways_port_is_for_portcullis_alone() {
         ),
     ] {
         let deployment = Deployment {
-            listening: Look::Seen(listening.iter().map(|it| socket(it)).collect()),
+            listening: Look::Seen(listening.iter().map(|it| of_user(it, None)).collect()),
             gateway,
             ..deployment()
         };
@@ -145,7 +152,7 @@ fn the_gateways_port_is_for_portcullis_alone() {
     // The same port at another address may be Portcullis' own.
     let beside = config("192.168.1.5:18789", url, "[gateway.tls]\nenabled = false\n");
     let deployment = Deployment {
-        listening: Look::Seen(vec![socket("192.168.1.5:18789")]),
+        listening: Look::Seen(vec![of_user("192.168.1.5:18789", None)]),
         ..deployment()
     };
     let found = found(&beside, &facts(), &deployment);
@@ -153,6 +160,59 @@ fn the_gateways_port_is_for_portcullis_alone() {
         found.iter().all(|(id, _)| *id != Id::GatewayExposed),
         "{found:?}"
     );
+}
+
+/// `[listen]` of the fixture lists user 33.
+#[test]
+fn the_gateways_agents_name_nobody_at_the_socket() {
+    let at_socket = |url: &str, uids: &str, rest: &str| {
+        let text = config("unix:/run/p/f.sock", url, rest);
+        let listed = uids.split(',').map(|uid| uid.parse().unwrap()).collect();
+        let mut config = text;
+        config.listen.unix_peer_uids = listed;
+        config
+    };
+    let url = "http://127.0.0.1:18789";
+    let assertion = "[gateway.auth.trustedProxy.assertion]\npreset = \"oidc\"\n\
+         header = \"x-signed\"\nissuer = \"https://i.example.com\"\naudience = [\"p\"]\n\
+         keysUrl = \"https://i.example.com/keys\"\n";
+    let here = to("127.0.0.1:18789", Answer::Taken);
+    let elsewhere = to("192.0.2.1:18789", Answer::Taken);
+    let by_socket = Gateway::Unix {
+        socket: Look::Seen(FileFacts {
+            owner: 33,
+            mode: 0o600,
+        }),
+        answer: Answer::Taken,
+    };
+    let at = "127.0.0.1:18789";
+    for (uids, listening, gateway, rest, expected) in [
+        ("33", (at, Some(1000)), &here, "", &[][..]),
+        ("33", (at, None), &here, "", &[]),
+        ("33", (at, Some(33)), &here, "", &[Warning]),
+        ("7,33", ("0.0.0.0:18789", Some(33)), &here, "", &[Warning]),
+        ("33", (at, Some(33)), &here, assertion, &[Info]),
+        ("33", ("127.0.0.1:9", Some(33)), &here, "", &[]),
+        // Who listens here at that port is not the gateway.
+        ("33", ("0.0.0.0:18789", Some(33)), &elsewhere, "", &[]),
+        ("33", ("127.0.0.1:9", None), &by_socket, "", &[Warning]),
+        ("34", ("127.0.0.1:9", None), &by_socket, "", &[]),
+        ("0", (at, Some(1000)), &here, "", &[Warning]),
+        ("0", (at, Some(0)), &here, "", &[Warning]),
+        ("65534", (at, Some(1000)), &here, "", &[Warning]),
+        ("0,33,65534", (at, Some(33)), &here, "", &[Warning; 3]),
+    ] {
+        let deployment = Deployment {
+            listening: Look::Seen(vec![of_user(listening.0, listening.1)]),
+            gateway: gateway.clone(),
+            ..deployment()
+        };
+        let config = at_socket(url, uids, rest);
+        let found = found(&config, &facts(), &deployment);
+        let of_peers = found.iter().filter(|(id, _)| *id == Id::UnixPeersTrusted);
+        let severities: Vec<_> = of_peers.map(|(_, severity)| *severity).collect();
+        assert_eq!(severities, expected, "{uids} {listening:?} {gateway:?}");
+    }
 }
 
 #[test]

@@ -9,9 +9,28 @@ const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 /// `TCP_LISTEN` of the kernel's `tcp_states.h`.
 const LISTEN: &str = "0A";
 
-/// Every address that is listened on in this network namespace.
-pub(super) fn listening() -> Look<Vec<SocketAddr>> {
-    let read = || -> io::Result<Vec<SocketAddr>> {
+/// A socket that listens for TCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListeningSocket {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whose it is, where the table tells.
+    pub user: Option<u32>,
+}
+
+impl ListeningSocket {
+    /// Whether it gets what is sent to `target`.
+    pub(in crate::doctor) fn takes(self, target: SocketAddr) -> bool {
+        let (own, ip) = (self.address.ip().to_canonical(), target.ip().to_canonical());
+        // `::` takes IPv4 as well.
+        let is_any = own.is_unspecified() && (own.is_ipv6() || ip.is_ipv4());
+        self.address.port() == target.port() && (own == ip || is_any)
+    }
+}
+
+/// Every socket that listens in this network namespace.
+pub(super) fn listening() -> Look<Vec<ListeningSocket>> {
+    let read = || -> io::Result<Vec<ListeningSocket>> {
         let mut found = Vec::new();
         let [v4, v6] = TABLES.map(fs::read_to_string);
         found.extend(parse(&v4?));
@@ -27,11 +46,17 @@ pub(super) fn listening() -> Look<Vec<SocketAddr>> {
 }
 
 /// The listening sockets of a table; a line that isn't as expected is passed over.
-fn parse(table: &str) -> Vec<SocketAddr> {
+fn parse(table: &str) -> Vec<ListeningSocket> {
     let sockets = table.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_ascii_whitespace();
         let (local, state) = (fields.nth(1)?, fields.nth(1)?);
-        (state == LISTEN).then(|| address(local)).flatten()
+        if state != LISTEN {
+            return None;
+        }
+        // After the queues, the timer and the retransmissions.
+        let user = fields.nth(3).and_then(|user| user.parse().ok());
+        let address = address(local)?;
+        Some(ListeningSocket { address, user })
     });
     sockets.collect()
 }
@@ -66,16 +91,23 @@ mod tests {
     #[cfg(target_endian = "little")]
     fn listening_sockets_are_read_and_no_others() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue\n\
-             \x20  0: 0100007F:1F90 00000000:0000 0A 00000000:00000000\n\
+             \x20  0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 65534 0 7\n\
              \x20  1: 00000000:4965 00000000:0000 0A 00000000:00000000\n\
              \x20  2: 0100007F:4965 0100007F:8000 01 00000000:00000000\n\
              \x20  3: 0100:4965 00000000:0000 0A\n\
              \x20  4: short\n";
-        let expected = ["127.0.0.1:8080", "0.0.0.0:18789"].map(|text| text.parse().unwrap());
+        let socket = |address: &str, user| ListeningSocket {
+            address: address.parse().unwrap(),
+            user,
+        };
+        let expected = [
+            socket("127.0.0.1:8080", Some(65534)),
+            socket("0.0.0.0:18789", None),
+        ];
         assert_eq!(parse(table), expected);
         let table = "head\n 0: 00000000000000000000000001000000:1F90 0:0 0A\n\
                      1: B80D0120000000000000000001000000:0050 0:0 0A\n";
-        let expected = ["[::1]:8080", "[2001:db8::1]:80"].map(|text| text.parse().unwrap());
+        let expected = ["[::1]:8080", "[2001:db8::1]:80"].map(|text| socket(text, None));
         assert_eq!(parse(table), expected);
     }
 
@@ -87,7 +119,35 @@ mod tests {
                 continue;
             };
             let own = listener.local_addr().unwrap();
-            assert!(listening().seen().unwrap().contains(&own), "{own}");
+            let socket = ListeningSocket {
+                address: own,
+                user: Some(nix::unistd::geteuid().as_raw()),
+            };
+            assert!(listening().seen().unwrap().contains(&socket), "{own}");
+        }
+    }
+
+    #[test]
+    fn a_socket_takes_what_is_sent_to_its_address_and_port() {
+        for (own, target, takes) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "127.0.0.1:81", false),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("0.0.0.0:80", "127.0.0.2:80", true),
+            ("0.0.0.0:80", "[::1]:80", false),
+            ("[::]:80", "127.0.0.1:80", true),
+            ("[::]:80", "[::1]:80", true),
+            ("[::ffff:127.0.0.1]:80", "127.0.0.1:80", true),
+        ] {
+            let socket = ListeningSocket {
+                address: own.parse().unwrap(),
+                user: None,
+            };
+            assert_eq!(
+                socket.takes(target.parse().unwrap()),
+                takes,
+                "{own} {target}"
+            );
         }
     }
 

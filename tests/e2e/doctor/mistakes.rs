@@ -201,6 +201,28 @@ fn a_host_whose_every_process_may_name_users() {
 }
 
 #[test]
+fn a_socket_at_which_the_gateways_own_user_may_name_users() {
+    let own = nix::unistd::geteuid();
+    edited(
+        "UNIX_PEERS_TRUSTED",
+        "warning",
+        "address = \"10.0.0.2:8443\"",
+        &format!("address = \"unix:{{folder}}/f.sock\"\nunixPeerUids = [{own}]"),
+        "run the identity proxy as a user of its own",
+        "address = \"unix:{folder}/f.sock\"\nunixPeerUids = [4711]",
+    );
+    let host = Host::new();
+    host.edit(
+        "address = \"10.0.0.2:8443\"",
+        &format!("address = \"unix:{{folder}}/f.sock\"\nunixPeerUids = [{own}]"),
+    );
+    let report = host.examine();
+    let found = &report.of("UNIX_PEERS_TRUSTED", "warning")[0];
+    let words = format!("user {own} is listed, as whom the gateway runs");
+    assert!(found.evidence.starts_with(&words), "{report}");
+}
+
+#[test]
 fn users_whom_nobody_listed() {
     let listed = "allowUsers = [\"nick@example.com\"]";
     edited(
