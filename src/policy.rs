@@ -19,6 +19,8 @@ mod printable;
 mod request;
 mod routes;
 mod rule;
+#[cfg(test)]
+mod sample;
 mod scopes;
 mod source;
 mod survey;

@@ -1,8 +1,8 @@
 use super::*;
 use crate::forwarded::Scheme;
 use crate::policy::{
-    AllowUsers, AssertionRule, Carriage, Field, FieldName, Keyless, LocalInterface, Policy,
-    PolicyConfig, Request, Source, TrustedNets, Upgrade,
+    AssertionRule, Carriage, Field, FieldName, Keyless, LocalInterface, Policy, PolicyConfig,
+    Request, Source, Upgrade,
 };
 use crate::redaction::State;
 use std::collections::HashSet;
@@ -16,20 +16,8 @@ fn name(text: &str) -> FieldName {
 
 fn rules() -> PolicyConfig {
     PolicyConfig {
-        trusted_proxies: TrustedNets::parse(["10.0.0.1"]).unwrap(),
-        unix_peer_uids: Vec::new(),
-        client_names: None,
-        assertion: None,
-        user_header: name("x-forwarded-user"),
         required_headers: vec![name("x-forwarded-proto"), name("x-proof")],
-        allow_users: AllowUsers::Any,
-        allow_loopback: false,
-        allow_local_interface: false,
-        pass_headers: Vec::new(),
-        pass_scopes: false,
-        scope_ceilings: None,
-        public_routes: Vec::new(),
-        credential_header: None,
+        ..PolicyConfig::sample()
     }
 }
 

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::policy::{
-    AllowUsers, Keyless, LocalInterface, Policy, PolicyConfig, PublicRoute, Request, RoutePath,
-    ScopeCeilings, Source,
+    Keyless, LocalInterface, Policy, PolicyConfig, PublicRoute, Request, RoutePath, ScopeCeilings,
+    Source,
 };
 use crate::secrets::SecretValue;
 
@@ -35,21 +35,12 @@ fn door(adjust: impl FnOnce(&mut PolicyConfig)) -> Door {
     .unwrap();
     let mut config = PolicyConfig {
         trusted_proxies: TrustedNets::parse(["10.0.0.0/8"]).unwrap(),
-        unix_peer_uids: vec![],
-        client_names: None,
-        assertion: None,
-        user_header: name("x-forwarded-user"),
-        required_headers: vec![],
-        allow_users: AllowUsers::Any,
-        allow_loopback: false,
-        allow_local_interface: false,
-        pass_headers: vec![],
-        pass_scopes: false,
         scope_ceilings: Some(
             ScopeCeilings::new([("*", vec!["operator.read", "operator.write"])]).unwrap(),
         ),
         public_routes: vec![hooks],
         credential_header: Some(name("authorization")),
+        ..PolicyConfig::sample()
     };
     adjust(&mut config);
     let value = HeaderBytes::new(SecretValue::concat(&["Bearer ours"])).unwrap();

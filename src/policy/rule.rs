@@ -56,8 +56,8 @@ impl Policy {
 pub(super) mod tests {
     use super::super::cause::Missing;
     use super::super::{
-        AllowUsers, AssertionFault, AssertionRule, Carriage, Code, LocalInterface, MAX_FIELDS,
-        Mismatch, PROBE_HEADER, PolicyConfig, Source, TrustedNets, UserProblem,
+        AssertionFault, AssertionRule, Carriage, Code, LocalInterface, MAX_FIELDS, Mismatch,
+        PROBE_HEADER, PolicyConfig, Source, UserProblem,
     };
     use super::*;
     use std::collections::HashSet;
@@ -65,25 +65,16 @@ pub(super) mod tests {
     pub(in crate::policy) fn policy() -> Policy {
         let name = |text: &str| FieldName::parse(text).unwrap();
         Policy::new(PolicyConfig {
-            trusted_proxies: TrustedNets::parse(["10.0.0.1"]).unwrap(),
-            unix_peer_uids: Vec::new(),
-            client_names: None,
             assertion: Some(AssertionRule {
                 header: name("x-pomerium-jwt-assertion"),
                 carriage: Carriage::Plain,
                 user_prefix: None,
                 services: HashSet::new(),
             }),
-            user_header: name("x-forwarded-user"),
             required_headers: vec![name("x-forwarded-proto"), name("x-proof")],
-            allow_users: AllowUsers::Any,
-            allow_loopback: false,
-            allow_local_interface: false,
             pass_headers: vec![name("x-groups"), name(PROBE_HEADER)],
-            pass_scopes: false,
-            scope_ceilings: None,
-            public_routes: Vec::new(),
             credential_header: Some(name("authorization")),
+            ..PolicyConfig::sample()
         })
     }
 

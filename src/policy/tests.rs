@@ -14,19 +14,9 @@ fn config() -> PolicyConfig {
     PolicyConfig {
         trusted_proxies: TrustedNets::parse(["10.0.0.0/8", "127.0.0.1", "::1", "2001:db8::/32"])
             .unwrap(),
-        unix_peer_uids: vec![],
-        client_names: None,
-        assertion: None,
-        user_header: name("x-forwarded-user"),
         required_headers: vec![name("x-forwarded-proto"), name("x-proxy-secret")],
         allow_users: AllowUsers::only(["nick@example.com", "admin@x"]).unwrap(),
-        allow_loopback: false,
-        allow_local_interface: false,
-        pass_headers: vec![],
-        pass_scopes: false,
-        scope_ceilings: None,
-        public_routes: vec![],
-        credential_header: None,
+        ..PolicyConfig::sample()
     }
 }
 

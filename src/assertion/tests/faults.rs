@@ -2,33 +2,20 @@
 
 use super::*;
 use crate::policy::{
-    AllowUsers, AssertionRule, Carriage, Code, Field, FieldName, LocalInterface, Policy,
-    PolicyConfig, Request, Source, TrustedNets, Upgrade,
+    AssertionRule, Carriage, Code, Field, FieldName, LocalInterface, Policy, PolicyConfig, Request,
+    Source, Upgrade,
 };
 use std::collections::HashSet;
 
 fn policy() -> Policy {
-    let name = |text: &str| FieldName::parse(text).unwrap();
     Policy::new(PolicyConfig {
-        trusted_proxies: TrustedNets::parse(["10.0.0.1"]).unwrap(),
-        unix_peer_uids: Vec::new(),
-        client_names: None,
         assertion: Some(AssertionRule {
-            header: name("x-jwt"),
+            header: FieldName::parse("x-jwt").unwrap(),
             carriage: Carriage::Plain,
             user_prefix: None,
             services: HashSet::new(),
         }),
-        user_header: name("x-forwarded-user"),
-        required_headers: Vec::new(),
-        allow_users: AllowUsers::Any,
-        allow_loopback: false,
-        allow_local_interface: false,
-        pass_headers: Vec::new(),
-        pass_scopes: false,
-        scope_ceilings: None,
-        public_routes: Vec::new(),
-        credential_header: None,
+        ..PolicyConfig::sample()
     })
 }
 
