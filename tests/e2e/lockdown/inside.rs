@@ -19,7 +19,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const FOLDER: &str = "PORTCULLIS_TEST_FOLDER";
+pub(super) const FOLDER: &str = "PORTCULLIS_TEST_FOLDER";
 const PORT: &str = "PORTCULLIS_TEST_PORT";
 
 #[test]
@@ -42,24 +42,25 @@ fn a_process_that_is_locked_down_reaches_nothing_else() {
     );
     fs::write(path("config/portcullis.toml"), config).unwrap();
     fs::write(path("config/users"), "nick").unwrap();
+    let told = (PORT, port.to_string());
+    run_by_itself("lockdown::inside::attempts", folder.path(), told);
+    // What it was to write is there, and no more.
+    assert_eq!(fs::read_to_string(path("state/kept")).unwrap(), "two");
+    assert!(!path("config/planted").exists() && !path("outside/planted").exists());
+}
+
+/// Runs an ignored test in a process of its own, which is told a folder and one thing more.
+pub(super) fn run_by_itself(test: &str, folder: &Path, (name, value): (&str, String)) {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "lockdown::inside::attempts",
-            "--ignored",
-            "--nocapture",
-        ])
-        .env(FOLDER, folder.path())
-        .env(PORT, port.to_string())
+        .args(["--exact", test, "--ignored", "--nocapture"])
+        .env(FOLDER, folder)
+        .env(name, value)
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}{complaints}");
     assert!(text.contains("1 passed"), "{text}");
-    // What it was to write is there, and no more.
-    assert_eq!(fs::read_to_string(path("state/kept")).unwrap(), "two");
-    assert!(!path("config/planted").exists() && !path("outside/planted").exists());
 }
 
 /// What a thread of the process comes to.

@@ -1,6 +1,6 @@
 //! A process that listens on a Unix socket: what that takes leads nowhere else.
 
-use super::inside::{abi_of, absent, attempt, denied};
+use super::inside::{FOLDER, abi_of, absent, attempt, denied, run_by_itself};
 use portcullis::secrets::env;
 use portcullis::{config, server};
 use std::fs;
@@ -8,9 +8,7 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-const FOLDER: &str = "PORTCULLIS_TEST_FOLDER";
 const SERVICE: &str = "PORTCULLIS_TEST_SERVICE";
 
 #[test]
@@ -32,21 +30,8 @@ fn a_socket_of_its_own_opens_no_other() {
     // Another process' socket that no folder guards, as a session's services have it.
     let service = format!("portcullis-test-{}", std::process::id());
     let _listener = UnixListener::bind_addr(&abstract_address(&service)).unwrap();
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "lockdown::socket::attempts",
-            "--ignored",
-            "--nocapture",
-        ])
-        .env(FOLDER, folder.path())
-        .env(SERVICE, service)
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}{complaints}");
-    assert!(text.contains("1 passed"), "{text}");
+    let told = (SERVICE, service);
+    run_by_itself("lockdown::socket::attempts", folder.path(), told);
     assert!(!path("sockets/planted").exists());
 }
 
