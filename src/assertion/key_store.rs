@@ -110,7 +110,7 @@ impl KeyStore {
         State {
             good,
             fetched,
-            good_until: keys.keys.iter().map(|held| held.good_until).min(),
+            good_until: (!keys.keys.is_empty()).then_some(keys.good_until),
             error: error.map(|error| error.to_string()),
             // Where each is fetched when it is met, there is none to begin with; and a token
             // that names none that exists says nothing about those that do.
