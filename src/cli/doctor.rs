@@ -17,7 +17,7 @@ use crate::doctor::{
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// A credential that ends within this is a finding.
 const SOON: Duration = Duration::from_secs(24 * 60 * 60);
@@ -135,7 +135,7 @@ fn surroundings(
 
 fn model_credentials(loaded: &Loaded, is_certain: bool) -> Vec<Finding> {
     let (rows, problems) = models::known_credentials(loaded);
-    let now = UnixMillis::of(SystemTime::now());
+    let now = UnixMillis::now();
     let mut findings = check_model_credentials(&rows, &loaded.path, now, SOON);
     findings.extend(check_token_sinks(&problems, &loaded.path, is_certain));
     findings

@@ -17,19 +17,7 @@ const SESSION: &str = "pass a session that may come in by -H, such as `cookie: â
 fn missing(entry: &Entry) -> Option<&str> {
     match Code::named(&entry.code)? {
         Code::UserMissing | Code::MissingHeader => entry.header.as_deref(),
-        Code::UntrustedSource
-        | Code::UntrustedCertificate
-        | Code::LoopbackSource
-        | Code::LocalInterfaceSource
-        | Code::LocalInterfaceCheckFailed
-        | Code::AmbiguousHeader
-        | Code::UnexpectedScopes
-        | Code::AssertionMissing
-        | Code::AssertionInvalid
-        | Code::AssertionExpired
-        | Code::AssertionUserMismatch
-        | Code::UserInvalid
-        | Code::UserNotAllowed => None,
+        _ => None,
     }
 }
 
