@@ -1,7 +1,7 @@
 //! What a configuration needs of the system, so that the process can give up the rest.
 
 use crate::admin::ReloadProblem;
-use crate::config::{Config, ListenAddress, UpstreamUrl};
+use crate::config::{Config, UpstreamUrl};
 use crate::confinement::{Confinement, Needs};
 use crate::credentials::TokenSink;
 use crate::listener;
@@ -159,13 +159,11 @@ fn needs(config: &Config, file: &Path, environment: Environment<'_>) -> Needs {
             .state_folders
             .extend(sinks.map(|(_, folder)| folder.to_owned()));
     }
-    for address in &config.listen.addresses {
-        if let ListenAddress::Unix(path) = address {
-            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-            needs
-                .socket_folders
-                .extend(path.parent().map(Path::to_owned));
-        }
+    for path in config.listen.sockets() {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        needs
+            .socket_folders
+            .extend(path.parent().map(Path::to_owned));
     }
     needs.unix_sockets = connects_to_unix(config) || !needs.socket_folders.is_empty();
     let listeners = config.tcp_listeners();
