@@ -34,7 +34,7 @@ pub use checklist::check_deployment;
 pub use custody::{FileFacts, GuardedFile};
 pub use deployment::{
     Answer, Certificate, Deployment, FrontSocket, Gateway, Key, ListeningSocket, ServiceProcess,
-    Target, UsersUnread,
+    Target, UsersUnread, service_processes,
 };
 pub use facts::Facts;
 pub use finding::{Finding, Place, Severity, Tally, worst_first};

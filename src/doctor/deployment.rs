@@ -11,8 +11,7 @@ mod sockets;
 pub use certificate::{Certificate, Key};
 pub use front_socket::FrontSocket;
 pub use gateway::{Answer, Gateway, Target};
-pub use processes::ServiceProcess;
-pub(super) use processes::service_users;
+pub use processes::{ServiceProcess, service_processes};
 pub use sockets::ListeningSocket;
 
 use super::above::{above, with_way};

@@ -3,7 +3,7 @@
 
 use super::above::{above, with_way};
 use super::custody::{FileFacts, GuardedFile};
-use super::deployment::{ServiceProcess, service_users};
+use super::deployment::ServiceProcess;
 use super::finding::Place;
 use super::guard::{Below, Guard};
 use super::holder::Holder;
@@ -57,7 +57,7 @@ impl Facts {
         let units = Units::gather(folders);
         Self {
             user: user.as_raw(),
-            holder: Holder::of(&service_users(config_path), &units, user.as_raw()),
+            holder: Holder::of(&[], &units, user.as_raw()),
             user_name: User::from_uid(user).ok().flatten().map(|it| it.name),
             config_path: config_path.to_owned(),
             config_file: FileFacts::of(config_path),
@@ -84,7 +84,7 @@ impl Facts {
         }
     }
 
-    /// Judges owners by the processes that are known now.
+    /// Judges owners by the running processes as well.
     pub fn learn(&mut self, processes: &[ServiceProcess]) {
         let users: Vec<_> = processes.iter().map(|process| process.user).collect();
         self.holder = Holder::of(&users, &self.units, self.user);

@@ -5,7 +5,7 @@ use super::super::ConfigPath;
 use super::super::config_file::load_or_complain;
 use super::super::output::{self, Style};
 use super::super::surroundings::Surroundings;
-use crate::doctor::{Finding, FindingId, Tally};
+use crate::doctor::{Finding, FindingId, Tally, service_processes};
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
@@ -38,7 +38,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let findings = Surroundings::gather(&loaded, &arguments.units).audit(&loaded);
+    let mut surroundings = Surroundings::gather(&loaded, &arguments.units);
+    surroundings.facts.learn(&service_processes(&loaded.path));
+    let findings = surroundings.audit(&loaded);
     let written = if arguments.json {
         output::json(json!({
             "ok": Tally::of(&findings).is_good(),

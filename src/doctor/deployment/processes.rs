@@ -72,10 +72,10 @@ pub(super) fn serving(config: &Path) -> Processes {
     processes
 }
 
-/// As whom the processes run that serve `config`.
-pub(in crate::doctor) fn service_users(config: &Path) -> Vec<u32> {
-    let serving = serving(config).serving.into_iter();
-    serving.map(|process| process.user).collect()
+/// Those that are known to serve `config`.
+#[must_use]
+pub fn service_processes(config: &Path) -> Vec<ServiceProcess> {
+    serving(config).serving
 }
 
 /// A process that says of itself that it serves; `None` where it is none of ours.
